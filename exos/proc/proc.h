@@ -1,0 +1,72 @@
+// Processes: what the rest of ExOS may ask of exos/proc.
+#ifndef EXOS_PROC_H
+#define EXOS_PROC_H
+#include "core/exos.h"
+
+struct rlimit_native {
+    u64 cur, max;
+};
+#define RLIM_COUNT 16
+
+struct proc {
+    u32 pid, ppid_at_exit;
+    struct proc *parent;          // proc_lock
+    struct list children, sibling;// proc_lock
+    struct list threads;          // proc_lock
+    u32 nthreads;
+    struct list all_link;         // every process, by pid: proc_lock
+    struct proc *hash_next;
+    u32 pgid, sid;
+    struct tty *tty;              // controlling terminal or NULL
+    u8 state;                     // PROC_*
+    s32 exit_status;              // wait(2) encoding
+    u32 exit_signal;              // SIGCHLD, from clone
+    bool stop_report, cont_report, group_exit, did_exec, dumpable, vfork_wait;
+    s32 stop_signal;
+    struct waitq wait;            // wait(2) sleepers of this process, woken by children
+    struct waitq vfork_done;
+    struct vm *vm;
+    struct files *files;
+    struct fsctx *fs;
+    struct lock sig_lock;
+    struct sigaction_native {
+        u64 handler, flags, restorer, mask;
+    } action[64];                 // index signal - 1
+    u64 sigpend;                  // of the whole process: sig_lock
+    struct siginfo_node *siginfo[64];
+    u32 ruid, euid, suid, fsuid, rgid, egid, sgid, fsgid;
+    u32 ngroups;
+    u32 groups[32];               // more are refused with EINVAL: nobody in a server image has more
+    struct rlimit_native rlim[RLIM_COUNT];
+    u64 utime_ns, cutime_ns, stime_ns, cstime_ns, start_ns;
+    u64 itimer_deadline, itimer_interval; // ITIMER_REAL
+    struct file *exe;
+    char *cmdline;                // NUL-separated, heap
+    u32 cmdline_len;
+    char *environ_copy;
+    u32 environ_len;
+    u32 umask_unused;
+};
+enum { PROC_RUNNING, PROC_STOPPED, PROC_ZOMBIE };
+
+extern struct lock proc_lock;
+extern struct list proc_all;
+struct proc *proc_find(u32 pid); // under proc_lock
+static inline struct proc *proc_self(void) { return thread_self()->proc; }
+bool capable(void);              // effective uid 0
+
+// Signals. info may be NULL (SI_KERNEL / SI_USER filled in).
+struct siginfo_native {
+    s32 signo, err, code, pad;
+    u64 field[14];
+};
+s64 signal_proc(struct proc *p, int sig, const struct siginfo_native *info);
+s64 signal_thread(struct thread *t, int sig, const struct siginfo_native *info);
+s64 signal_group(u32 pgid, int sig, const struct siginfo_native *info); // tty: under no lock
+void signal_fault(struct uregs *r, int sig, int code, u64 addr); // forced, synchronous
+bool signal_pending(struct thread *t);
+
+s64 proc_exec(const char *path, char *const argv[], char *const envp[], struct uregs *r); // arena strings
+void proc_exit_group(int status) __attribute__((noreturn));
+struct proc *proc_first(void); // pid 1 with files, fs, vm made; thread made, not started
+#endif
