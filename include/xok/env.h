@@ -49,8 +49,9 @@ struct xok_ctl {
     u32 id;             // kernel writes at env_setup: the environment's id
     u32 cpu;            // kernel writes at each dispatch
     u32 notify;         // kernel ORs in the bits of env_notify before it raises the upcall
-    u32 wakes;          // doorbell: number of ids in wake[]; the kernel wakes them and clears this whenever
-    u32 wake[XOK_WAKES];//   the environment sleeps, yields or loses the processor
+    u32 wakes;          // doorbell: store ids in zero entries of wake[], then 1 here. Whenever the environment
+    u32 wake[XOK_WAKES];//   sleeps, yields, exits or loses the processor the kernel, if wakes is non-zero, zeroes
+                        //   it, then takes every non-zero entry out of wake[] and does wake() for it
     u64 pred_tag;       // kernel writes: tag of the predicate term that fired, 0 otherwise
     u64 slice_end;      // kernel writes: TSC when the present slice ends
     u64 reserved[19];

@@ -1,0 +1,24 @@
+// Where the entry code finds things; asserted against the C structures in thread.c.
+#ifndef EXOS_OFFSETS_H
+#define EXOS_OFFSETS_H
+#define T_STACK 8
+#define T_PID 16
+#define T_CTL 24
+#define T_SCRATCH 32
+#define T_REGS 64
+#define T_PENDING 96
+#define CTL_BOUNCE_RIP 8
+#define CTL_BOUNCE_RFLAGS 16
+#define REGS_SIZE 168
+#define REGS_RAX 80
+#define REGS_ORIG_RAX 120
+#define REGS_RIP 128
+#define REGS_RFLAGS 144
+#define REGS_RSP 152
+#define FRAME_ADDR 8
+#define FRAME_ERROR 16
+#define FRAME_RIP 24
+#define FRAME_RFLAGS 40
+#define FRAME_RSP 48
+#define LINUX_CALLS 512
+#endif
