@@ -67,7 +67,7 @@ static struct thread *kit_get(void)
     t->ctl = (struct xok_ctl *)t->stack_base;
     t->upcall_stack = t->stack_base + PAGE;
     t->exc_stack = t->stack_base + 2 * PAGE;
-    t->stack_top = t->stack_base + (PAGE << KIT_ORDER);
+    t->stack_top = t->stack_base + (PAGE << KIT_ORDER) - 8; // a call frame is 21 words: keeps calls aligned
     t->proc_link.next = t->proc_link.prev = &t->proc_link;
     return t;
 }

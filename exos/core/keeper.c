@@ -1,0 +1,47 @@
+// The keeper: the family's first thread, which runs no program. It sleeps on one predicate over the
+// exposed words of the console and on the earliest timer, and does what nobody else may be awake to do.
+#include "core/calls.h"
+#include "core/control.h"
+#include "core/thread.h"
+#include "fs/fs.h"
+#include "proc/proc.h"
+
+struct thread *keeper;
+static u64 rx_seen[XOK_CON_PORTS], tx_seen[XOK_CON_PORTS];
+
+// Looks at every port, and returns with a predicate set that fires on the next change.
+static void console_look(void)
+{
+    struct xok_pred_term terms[2 * XOK_CON_PORTS];
+    int n = 0;
+    for (int i = 0; i < XOK_CON_PORTS; i++) {
+        u64 rx = XOK_INFO->con[i].rx_seq, tx = XOK_INFO->con[i].tx_seq;
+        bool changed = rx != rx_seen[i] || tx != tx_seen[i];
+        rx_seen[i] = rx, tx_seen[i] = tx;
+        terms[n++] = (struct xok_pred_term){.addr = (u64)&XOK_INFO->con[i].rx_seq, .value = rx,
+                                            .op = XOK_PRED_NE, .last = 1, .tag = i + 1};
+        terms[n++] = (struct xok_pred_term){.addr = (u64)&XOK_INFO->con[i].tx_seq, .value = tx,
+                                            .op = XOK_PRED_NE, .last = 1, .tag = i + 1};
+        if (!changed)
+            continue;
+        if (i == CONTROL_PORT)
+            control_event();
+        else
+            console_event(i);
+    }
+    xok_pred_set(terms, n);
+}
+
+void keeper_kick(void)
+{
+    thread_wake(keeper);
+}
+
+void keeper_run(void)
+{
+    for (;;) {
+        console_look();
+        u64 next = timers_run(clock_mono_ns());
+        thread_sleep(next, false);
+    }
+}
