@@ -11,6 +11,10 @@
 #define POLLNVAL 0x20u
 #define POLLRDHUP 0x2000u
 
+struct dentry;
+struct mount;
+struct epoll_link;
+
 struct stat_native { // struct stat of x86-64
     u64 dev, ino, nlink;
     u32 mode, uid, gid, pad0;
@@ -29,7 +33,15 @@ struct file {
     struct lock lock;
     struct inode *inode; // NULL for pipes' anonymous ends etc. where there is none
     void *priv;
+    // The rest is exos/fs's own.
+    u32 mode;              // MAY_READ | MAY_WRITE, FILE_*
+    struct dentry *dentry; // with references; NULL together with inode
+    struct mount *mnt;
+    struct epoll_link *epolls; // epoll sets that hold it
+    s32 owner, owner_type;     // F_SETOWN
+    s32 signal;                // F_SETSIG
 };
+#define FILES_MAX 65536 // most descriptors of a process: two tables of half a megabyte while one grows
 
 struct file_ops {
     // buf is a program address; may fault. *pos is advanced by the callee where it makes sense.

@@ -54,7 +54,9 @@ struct xok_ctl {
                         //   it, then takes every non-zero entry out of wake[] and does wake() for it
     u64 pred_tag;       // kernel writes: tag of the predicate term that fired, 0 otherwise
     u64 slice_end;      // kernel writes: TSC when the present slice ends
-    u64 reserved[19];
+    u64 upcall_mask;    // while non-zero no upcall but FAULT is delivered. The kernel sets it when it delivers
+                        //   one; the handler clears it once it has read its frame
+    u64 reserved[18];
     u8 library[3776];    // the library's own, never read by the kernel
 } __attribute__((aligned(4096)));
 
@@ -80,7 +82,8 @@ enum xok_upcall {
 // env_setup: binds what the kernel needs to know of an environment. All addresses are the target's.
 struct xok_env_setup {
     u64 ctl;          // control page: mapped writable there; pinned
-    u64 upcall_stack; // one page, mapped writable, pinned. A frame goes below rsp if rsp is inside, else to its top
+    u64 upcall_stack; // one page, mapped writable, pinned: upper half for FAULT, lower half for the others.
+                      // A frame goes below rsp if rsp is inside that half, else to the half's top
     u64 exc_stack;    // one page for ring-3 exceptions and int $0x70..; 0 if none. Not pinned: a miss is a fault upcall
     u64 text_lo, text_hi; // syscall instructions that end in (text_lo, text_hi] are Xok's; any other is bounced
     u64 bounce;       // where a bounced syscall continues: all registers as they were, but rcx = r11 = garbage

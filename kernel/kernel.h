@@ -1,0 +1,266 @@
+// The map of the kernel: every function that another file may call, grouped by the file it lives in.
+// Reading order: kernel/README.md. "BKL" is the kernel lock (cpu/lock.c); all state is guarded by it
+// unless a comment says otherwise. Interrupts are off throughout the kernel.
+#ifndef XOK_KERNEL_H
+#define XOK_KERNEL_H
+#include <stdbool.h>
+#include <stddef.h>
+#include "xok/cap.h"
+#include "xok/cpu.h"
+#include "xok/env.h"
+#include "xok/error.h"
+#include "xok/info.h"
+#include "xok/layout.h"
+#include "xok/page.h"
+#include "xok/pt.h"
+
+#define KERNEL_BASE 0xffffffff80000000ul
+#define DIRECT 0xffff800000000000ul       // all RAM and mapped devices at DIRECT + physical address
+#define EXPOSED_ALIAS 0x0000200000000000ul // exposed state is writable for the kernel this much higher
+#define KENVS ((struct xok_env_info *)(XOK_ENVS_VA + EXPOSED_ALIAS))
+#define KSLOTS ((u32(*)[XOK_SLOTS_PER_CPU])(XOK_SLOTS_VA + EXPOSED_ALIAS))
+#define KNAMES ((struct xok_name_info *)(XOK_NAMES_VA + EXPOSED_ALIAS))
+
+#define KERNEL_CS 0x08
+#define KERNEL_SS 0x10
+
+#define countof(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define assert(x) ((x) ? (void)0 : panic("%s:%d: %s", __FILE__, __LINE__, #x))
+
+struct cap {
+    u32 name; // 0: the slot is empty
+    u32 rights;
+};
+
+enum saved { SAVED_NOTHING, SAVED_CALL /* callee-saved, rip, rsp, rflags, rax */, SAVED_ALL };
+
+struct env {
+    // ---- read and written by cpu/entry.S: offsets in cpu/offsets.h ----
+    u64 text_lo, text_hi;  // env_setup
+    u64 bounce;
+    struct xok_ctl *ctl;   // kernel address of the pinned control page, NULL before env_setup
+    struct xok_regs regs;  // while not running: its state, as `saved` says
+    // ---- C only ----
+    u32 id;
+    u32 name;              // owner
+    u64 space;             // physical address of the PML4
+    struct cap caps[XOK_CAP_SLOTS];
+    u64 entry[XOK_UP_COUNT];
+    u64 upcall_va;         // page of the upcall stack
+    u8 *upcall;            // kernel address of it, pinned
+    u64 exc_top;           // IST value
+    u8 *fpu;               // XSAVE area, a page (or two)
+    u32 flags, guardian;
+    u8 saved;
+    bool fresh_fpu;
+    u32 notify;            // bits not yet delivered
+    u32 running_on;        // processor index + 1, 0 if not running
+    u32 slots;             // list of slots: cpu << 16 | position, + 1; 0 ends
+    u32 heap_at;           // index in its processor's deadline heap, 0 if none
+    u16 heap_cpu;
+    u64 deadline;          // ns
+    u64 since;             // TSC at dispatch
+    struct pred *pred;
+};
+
+struct cpu {
+    struct cpu *self;      // %gs:0 in the kernel
+    u64 stack_top;         // %gs:8
+    u64 user_rsp;          // %gs:16
+    struct env *env;       // %gs:24: running environment or NULL
+    u64 bounces;           // %gs:32: counted by entry.S, exposed at each tick
+    u32 index, apic_id;
+    u64 space;             // CR3 loaded
+    u32 position;          // of the slot being used
+    u64 slice_end;         // ns
+    u64 timer_at;          // ns for which the timer is armed, 0 if not
+    bool need_resched;     // set under the BKL, read on the way to ring 3
+    volatile u32 shootdown;// requests not yet served: no lock, atomic
+    u64 runnable[XOK_SLOTS_PER_CPU / 64]; // bit: the slot's environment could run
+    u64 runnable2[XOK_SLOTS_PER_CPU / 4096], runnable3;
+    u32 heap_len;
+    u32 *heap;             // indices of environments by deadline; [0] unused
+    struct xok_cpu_info *info;
+    u64 gdt[8];
+    struct tss {
+        u32 r0;
+        u64 rsp[3], r1, ist[7], r2;
+        u16 r3, iomap;
+    } __attribute__((packed)) tss;
+};
+
+struct trap_frame {
+    u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    u64 vector, error, rip, cs, rflags, rsp, ss;
+};
+
+// ---- boot/main.c
+extern struct xok_info info;           // writable view of the exposed structure
+extern char kernel_end[];
+const char *boot_option(const char *name); // value of `name=` or "" of `name` on the command line, or NULL
+
+// ---- cpu/lock.c, cpu/cpu.c
+static inline struct cpu *this_cpu(void)
+{
+    struct cpu *c;
+    __asm__("mov %%gs:0, %0" : "=r"(c));
+    return c;
+}
+extern struct cpu cpus[XOK_CPU_MAX];
+void kernel_lock(void);
+void kernel_unlock(void);
+void cpu_init(u32 index, u32 apic_id, u64 stack_top); // descriptor tables, MSRs, control registers of this processor
+void fpu_init(void);
+void fpu_save(struct env *e), fpu_load(struct env *e);
+void tlb_flush_page(u64 va), tlb_flush_all(void);
+void tlb_shootdown(u64 space, bool shared); // others that run `space` (or any) drop everything; waits
+void tlb_serve(void);
+bool user_range(u64 va, u64 len);
+s64 copy_in(void *to, u64 from, u64 n);   // 0 or XOK_E_FAULT
+s64 copy_out(u64 to, const void *from, u64 n);
+
+// ---- cpu/trap.c
+void irq_register(u32 vector, void (*fn)(void *), void *arg);
+void idt_load(void);
+void return_to_env(struct env *e) __attribute__((noreturn)); // BKL held; released
+#define VECTOR_TIMER 0x20
+#define VECTOR_KICK 0x21      // look at need_resched and notify bits
+#define VECTOR_SHOOTDOWN 0x22
+#define VECTOR_DEVICE 0x30    // .. 0x5f
+#define VECTOR_SPURIOUS 0xff
+
+// ---- mem/page.c
+extern struct xok_page_info *pages;
+extern u64 page_count;
+static inline void *phys_to_virt(u64 pa) { return (void *)(DIRECT + pa); }
+static inline u64 virt_to_phys(const void *va)
+{
+    return (u64)va >= KERNEL_BASE ? (u64)va - KERNEL_BASE : (u64)va - DIRECT;
+}
+void page_init(u64 start_info);
+u64 kpage_alloc(void);              // physical address of a zeroed kernel page; panics before env 0 runs, 0 later
+void kpage_free(u64 pa);
+u64 page_take(u8 type, u32 name);   // any free page: ppn or 0. Not zeroed. No quota
+void page_release(u64 ppn);         // to the free list
+bool page_may(const struct cap *c, u64 ppn, u32 rights);
+void *expose(u64 va, u64 pa);       // map one page of exposed state; returns the kernel's view
+void *mmio_map(u64 pa, u64 len);
+
+// ---- mem/pt.c
+extern u64 kernel_space;            // PML4 of the kernel's half
+u64 space_new(const struct cap *c); // physical address, 0
+void space_ref(u64 space), space_drop(u64 space);
+u64 *space_entry(u64 space, u64 va, int level); // existing entry or NULL
+bool user_page(u64 space, u64 va, bool write, u64 *ppn); // page mapped at va for ring 3
+
+// ---- cap/cap.c
+void name_init(void);
+bool cap_slot(struct env *e, u64 slot, struct cap *out);           // false: empty or out of range
+bool cap_dominates(const struct cap *c, u32 acl_entry, u32 rights);
+bool cap_over(const struct cap *c, u32 name, u32 rights);          // c dominates a resource owned by name
+s64 quota_charge(u32 name, enum xok_resource r, u32 n);
+void quota_refund(u32 name, enum xok_resource r, u32 n);
+void name_ref(u32 name), name_drop(u32 name);
+u32 name_stamp(u32 name); // differs between lives of an id
+
+// ---- env/env.c
+struct env *env_find(u64 id);       // 0: the caller
+struct env *env_by_index(u32 index);
+void env_boot(u64 module_pa, u64 module_len);
+void env_kill(struct env *e, u8 death); // BKL held; if it is the running one, the caller must reschedule
+void upcall_push(struct env *e, u64 kind, u64 addr, u64 error, u64 *rip, u64 *rsp, u64 *rflags);
+
+// ---- env/sched.c
+void sched_init(struct cpu *c);
+void env_ready(struct env *e);      // may run in its slots
+void env_unready(struct env *e);
+void schedule(void) __attribute__((noreturn)); // BKL held
+void env_switch(struct env *e) __attribute__((noreturn)); // run e now for the rest of the slice
+void slot_release_all(struct env *e);
+void timer_tick(void);
+bool env_wake_check(struct env *e); // true if e is not, or no longer, asleep
+void wakes_drain(struct env *e);
+
+// ---- env/pred.c
+bool pred_true(struct env *e);
+void pred_drop(struct env *e);
+void pred_touch_info(const volatile void *word);
+void pred_touch_phys(u64 pa);
+
+// ---- dev/
+#include "dev/dev.h"
+
+// ---- cpu/print.c
+void klog(const char *f, ...) __attribute__((format(printf, 1, 2)));
+void panic(const char *f, ...) __attribute__((format(printf, 1, 2), noreturn));
+void *memcpy(void *, const void *, size_t);
+void *memset(void *, int, size_t);
+int memcmp(const void *, const void *, size_t);
+size_t strlen(const char *);
+
+static inline u64 rdmsr(u32 msr)
+{
+    u32 lo, hi;
+    __asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
+    return (u64)hi << 32 | lo;
+}
+static inline void wrmsr(u32 msr, u64 v)
+{
+    __asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
+}
+static inline u64 rdtsc(void)
+{
+    u32 lo, hi;
+    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return (u64)hi << 32 | lo;
+}
+static inline u64 read_cr2(void)
+{
+    u64 v;
+    __asm__ volatile("mov %%cr2, %0" : "=r"(v));
+    return v;
+}
+static inline u64 read_cr3(void)
+{
+    u64 v;
+    __asm__ volatile("mov %%cr3, %0" : "=r"(v));
+    return v;
+}
+static inline void write_cr3(u64 v) { __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
+static inline u64 read_cr4(void)
+{
+    u64 v;
+    __asm__ volatile("mov %%cr4, %0" : "=r"(v));
+    return v;
+}
+static inline void write_cr4(u64 v) { __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
+static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+static inline u8 inb(u16 port)
+{
+    u8 v;
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static inline u32 inl(u16 port)
+{
+    u32 v;
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+struct cpuid {
+    u32 a, b, c, d;
+};
+static inline struct cpuid cpuid(u32 leaf, u32 sub)
+{
+    struct cpuid r;
+    __asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
+    return r;
+}
+static inline u64 clock_ns(void)
+{
+    return (u64)(((unsigned __int128)rdtsc() * info.tsc_mult) >> 32);
+}
+#endif
