@@ -192,6 +192,8 @@ void pred_touch_phys(u64 pa);
 // ---- dev/
 #include "dev/dev.h"
 
+#define XOK_EXIT_PANIC 0x3f // debug_exit code of a kernel panic
+
 // ---- cpu/print.c
 void klog(const char *f, ...) __attribute__((format(printf, 1, 2)));
 void panic(const char *f, ...) __attribute__((format(printf, 1, 2), noreturn));

@@ -79,7 +79,8 @@ struct inode {
     struct lock lock;     // size and content against each other
     struct lock map_lock; // page tree: innermost but the pools
     u64 tree;             // see pagetree.c
-    const struct rootimg_inode *lower; // content that was never changed, NULL if none
+    const struct rootimg_inode *lower; // of the root image: content that was never changed, NULL if none
+    u64 lower_pages;      // of a regular file: pages of lower that still count; lock
     union {
         u64 next_cookie;  // directory
         char *target;     // symbolic link made here

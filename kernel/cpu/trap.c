@@ -1,0 +1,211 @@
+// Exceptions and interrupts: the table of gates, and what each one means.
+#include "kernel.h"
+
+extern u8 vectors[];
+extern u8 user_copy[], user_copy_end[], user_copy_fail[];
+extern void trap_resume(struct trap_frame *f) __attribute__((noreturn));
+
+static struct gate {
+    u16 low, selector;
+    u8 ist, type;
+    u16 middle;
+    u32 high, zero;
+} idt[256] __attribute__((aligned(4096)));
+
+static struct {
+    void (*fn)(void *);
+    void *arg;
+} handlers[256];
+
+enum { GATE_INTERRUPT = 0x8e, GATE_TRAP = 0x8f, DPL3 = 0x60 };
+enum { IST_USER = 1, IST_NMI = 2, IST_DOUBLE = 3, IST_MACHINE = 4 };
+enum { X_DB = 1, X_NMI = 2, X_DF = 8, X_PF = 14, X_MC = 18 };
+
+static void gate_set(u32 vector, u64 target, u16 selector, u8 ist, u8 type)
+{
+    idt[vector] = (struct gate){target, selector, ist, type, target >> 16, target >> 32, 0};
+}
+
+// These go to the environment's own stub in ring 3, on its exception stack. The kernel never raises them.
+static bool is_direct(u32 v)
+{
+    return v <= 1 || (v >= 3 && v <= 6) || (v >= 11 && v <= 13) || v == 16 || v == 17 || v == 19 ||
+           (v >= XOK_INT_FIRST && v <= XOK_INT_LAST);
+}
+
+static void idt_build(void)
+{
+    for (u32 v = 0; v < 256; v++)
+        gate_set(v, (u64)vectors + v * 16, KERNEL_CS, 0, GATE_INTERRUPT);
+    for (u32 v = 0; v < 128; v++) {
+        bool soft = v == 3 || v == 4 || v >= XOK_INT_FIRST;
+        if (is_direct(v))
+            gate_set(v, XOK_UIDT + v * XOK_UIDT_STUB, XOK_USER_CS, IST_USER, GATE_TRAP | (soft ? DPL3 : 0));
+    }
+    idt[X_NMI].ist = IST_NMI;
+    idt[X_DF].ist = IST_DOUBLE;
+    idt[X_MC].ist = IST_MACHINE;
+}
+
+void idt_load(void)
+{
+    static bool built;
+    if (!built)
+        idt_build();
+    built = true;
+    struct {
+        u16 limit;
+        u64 base;
+    } __attribute__((packed)) idtr = {sizeof idt - 1, (u64)idt};
+    __asm__ volatile("lidt %0" : : "m"(idtr));
+}
+
+void irq_register(u32 vector, void (*fn)(void *), void *arg)
+{
+    handlers[vector].fn = fn;
+    handlers[vector].arg = arg;
+}
+
+static void dump(struct trap_frame *f)
+{
+    klog("rip %lx rsp %lx rflags %lx cs %lx error %lx cr2 %lx cr3 %lx", f->rip, f->rsp, f->rflags, f->cs,
+         f->error, read_cr2(), read_cr3());
+    klog("rax %lx rbx %lx rcx %lx rdx %lx rsi %lx rdi %lx rbp %lx", f->rax, f->rbx, f->rcx, f->rdx, f->rsi,
+         f->rdi, f->rbp);
+}
+
+static void frame_save(struct env *e, const struct trap_frame *f)
+{
+    e->regs = (struct xok_regs){f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi, f->rbp, f->rsp,
+                                f->r8, f->r9, f->r10, f->r11, f->r12, f->r13, f->r14, f->r15,
+                                f->rip, f->rflags, e->regs.fsbase, e->regs.gsbase};
+    e->saved = SAVED_ALL;
+}
+
+// The environment did something that leaves it nowhere to go on.
+static void die(struct trap_frame *f, u8 death) __attribute__((noreturn));
+static void die(struct trap_frame *f, u8 death)
+{
+    struct env *e = this_cpu()->env;
+    klog("environment %x dies: reason %u, vector %lu", e->id, death, f->vector);
+    dump(f);
+    kernel_lock();
+    frame_save(e, f);
+    env_kill(e, death);
+    schedule();
+}
+
+static void page_fault(struct trap_frame *f)
+{
+    struct env *e = this_cpu()->env;
+    u64 addr = read_cr2();
+    if (!e->entry[XOK_UP_FAULT] || !e->upcall)
+        die(f, XOK_DEATH_UPCALL);
+    this_cpu()->info->entries[XOK_ENTRY_FAULT]++;
+    this_cpu()->info->upcalls[XOK_UP_FAULT]++;
+    upcall_push(e, XOK_UP_FAULT, addr, f->error, &f->rip, &f->rsp, &f->rflags);
+    if (!f->rip)
+        die(f, XOK_DEATH_UPCALL);
+}
+
+static void interrupt(struct trap_frame *f)
+{
+    struct cpu *c = this_cpu();
+    if (f->vector == VECTOR_SHOOTDOWN) { // no lock: its holder waits for this
+        c->info->entries[XOK_ENTRY_IPI]++;
+        tlb_serve();
+        apic_eoi();
+        return;
+    }
+    kernel_lock();
+    c->info->entries[XOK_ENTRY_BOUNCE] = c->bounces;
+    if (f->vector == VECTOR_TIMER) {
+        c->info->entries[XOK_ENTRY_TIMER]++;
+        timer_tick();
+    } else if (f->vector == VECTOR_KICK) {
+        c->info->entries[XOK_ENTRY_IPI]++;
+    } else {
+        c->info->entries[XOK_ENTRY_DEVICE]++;
+        if (handlers[f->vector].fn)
+            handlers[f->vector].fn(handlers[f->vector].arg);
+    }
+    if (f->vector != VECTOR_SPURIOUS)
+        apic_eoi();
+    if (f->cs & 3) {
+        struct env *e = c->env;
+        bool dead = KENVS[XOK_ENV_INDEX(e->id)].state != XOK_ENV_READY;
+        if (c->need_resched || dead) {
+            frame_save(e, f);
+            wakes_drain(e);
+            schedule();
+        }
+        if (e->notify && e->ctl && !e->ctl->upcall_mask && e->entry[XOK_UP_NOTIFY]) {
+            frame_save(e, f);
+            return_to_env(e);
+        }
+    }
+    kernel_unlock();
+}
+
+void trap(struct trap_frame *f)
+{
+    bool user = f->cs & 3;
+    if (f->vector == X_PF && user) {
+        page_fault(f);
+    } else if (f->vector == X_PF && f->rip - (u64)user_copy < (u64)(user_copy_end - user_copy)) {
+        f->rip = (u64)user_copy_fail;
+    } else if (f->vector >= 0x20) {
+        interrupt(f);
+    } else if (user) {
+        die(f, XOK_DEATH_EXC);
+    } else {
+        dump(f);
+        panic("vector %lu in the kernel", f->vector);
+    }
+}
+
+// Leaves for ring 3 with e's saved state, a pending NOTIFY upcall pushed on top of it.
+void return_to_env(struct env *e)
+{
+    struct xok_regs *r = &e->regs;
+    if (e->notify && e->ctl && e->entry[XOK_UP_NOTIFY] && !e->ctl->upcall_mask) {
+        e->ctl->notify |= e->notify;
+        e->ctl->upcall_mask = 1;
+        this_cpu()->info->upcalls[XOK_UP_NOTIFY]++;
+        upcall_push(e, XOK_UP_NOTIFY, e->notify, 0, &r->rip, &r->rsp, &r->rflags);
+        e->notify = 0;
+        if (!r->rip) {
+            env_kill(e, XOK_DEATH_UPCALL);
+            schedule();
+        }
+    }
+    bool call = e->saved == SAVED_CALL;
+    struct trap_frame f = {
+        .r15 = r->r15, .r14 = r->r14, .r13 = r->r13, .r12 = r->r12, .rbp = r->rbp, .rbx = r->rbx, .rax = r->rax,
+        .r11 = call ? 0 : r->r11, .r10 = call ? 0 : r->r10, .r9 = call ? 0 : r->r9, .r8 = call ? 0 : r->r8,
+        .rcx = call ? 0 : r->rcx, .rdx = call ? 0 : r->rdx, .rsi = call ? 0 : r->rsi, .rdi = call ? 0 : r->rdi,
+        .rip = r->rip, .cs = XOK_USER_CS, .rflags = (r->rflags & 0x40dd5) | 0x202, .rsp = r->rsp, .ss = XOK_USER_SS,
+    };
+    e->saved = SAVED_NOTHING;
+    kernel_unlock();
+    trap_resume(&f);
+}
+
+// A call returned to a non-canonical address: only a program that jumped there itself gets here.
+void bad_return(void)
+{
+    struct env *e = this_cpu()->env;
+    klog("environment %x dies: system call at the end of user memory", e->id);
+    kernel_lock();
+    env_kill(e, XOK_DEATH_EXC);
+    schedule();
+}
+
+void bad_bounce(void)
+{
+    struct env *e = this_cpu()->env;
+    klog("environment %x dies: foreign system call and no library", e->id);
+    kernel_lock();
+    env_kill(e, XOK_DEATH_UPCALL);
+    schedule();
+}
