@@ -77,6 +77,8 @@ struct dentry *dentry_new(struct dentry *parent, const char *name, u32 len, u32 
     struct dentry *d = heap_alloc(sizeof *d + len + 1);
     if (!d)
         return NULL;
+    d->name = d->small;
+    d->room = len + 1;
     d->parent = parent ? dentry_get(parent) : NULL;
     d->refs = 1;
     d->hash = hash;
@@ -125,6 +127,8 @@ void dentry_free(struct dentry *d)
         struct dentry *parent = d->parent;
         if (d->inode)
             inode_put(d->inode);
+        if (d->name != d->small)
+            heap_free(d->name);
         heap_free(d);
         d = parent && !__atomic_sub_fetch(&parent->refs, 1, __ATOMIC_ACQ_REL) ? parent : NULL;
     }

@@ -148,7 +148,7 @@ s64 tmpfs_remove(struct dentry *d)
     return 0;
 }
 
-static void place(struct dentry *d, struct dentry *dir)
+static void move_to(struct dentry *d, struct dentry *dir)
 {
     struct dentry *old = d->parent;
     d->parent = dentry_get(dir);
@@ -157,19 +157,135 @@ static void place(struct dentry *d, struct dentry *dir)
     dentry_put(old);
 }
 
-// A dentry holds its name inline, so a rename makes a new one unless the name fits; open files follow
-// d->moved. Names are short: allocate for the longest of both.
-static void entry_leave(struct dentry *d)
+static void leave(struct dentry *d)
 {
     dentry_get(d);
     dentry_unhash(d);
     d->flags &= ~DENTRY_LOWER;
 }
 
+// Open files hold the dentry, so it stays and its name changes. Makes room for the longest name first.
+static bool name_room(struct dentry *d, u32 len)
+{
+    if (d->name != d->small || len < d->room)
+        return true;
+    char *long_name = heap_alloc(NAME_MAX + 1);
+    if (!long_name)
+        return false;
+    memcpy(long_name, d->name, d->name_len + 1);
+    d->name = long_name;
+    return true;
+}
+
 static void name_set(struct dentry *d, const char *name, u32 len, u32 hash)
 {
-    memcpy(d->name, name, len);
+    memmove(d->name, name, len);
     d->name[len] = 0;
     d->name_len = len;
     d->hash = hash;
 }
+
+static s64 exchange_names(struct dentry *a, struct dentry *b)
+{
+    char name[NAME_MAX + 1];
+    u32 len = a->name_len, hash = a->hash;
+    struct dentry *dir = a->parent, *to = b->parent;
+    if (!name_room(a, b->name_len) || !name_room(b, len))
+        return -ENOMEM;
+    memcpy(name, a->name, len + 1);
+    dir->inode->nlink += S_ISDIR(b->inode->mode) - S_ISDIR(a->inode->mode);
+    to->inode->nlink += S_ISDIR(a->inode->mode) - S_ISDIR(b->inode->mode);
+    leave(a);
+    leave(b);
+    name_set(a, b->name, b->name_len, b->hash);
+    name_set(b, name, len, hash);
+    dentry_get(dir);
+    move_to(a, to);
+    move_to(b, dir);
+    touch(dir->inode);
+    touch(to->inode);
+    dentry_put(dir);
+    return 0;
+}
+
+s64 tmpfs_rename(struct dentry *from, struct dentry *dir, const char *name, u32 len, u32 hash, struct dentry *over,
+                 bool exchange)
+{
+    if (exchange)
+        return exchange_names(from, over);
+    struct dentry *old = from->parent, *hidden = dentry_find(dir, name, len, hash);
+    char old_name[NAME_MAX + 1];
+    u32 old_len = from->name_len, old_hash = from->hash;
+    memcpy(old_name, from->name, old_len + 1);
+    if (!name_room(from, len))
+        return -ENOMEM;
+    dentry_get(old);
+    leave(from);
+    s64 r = whiteout(old, old_name, old_len, old_hash);
+    if (r) { // back to where it was, though listed as made here
+        move_to(from, old);
+        dentry_put(old);
+        return r;
+    }
+    if (over) {
+        if (S_ISDIR(over->inode->mode)) {
+            whiteouts_drop(over);
+            dir->inode->nlink--;
+        }
+        dir->inode->size--;
+        unlinked(over->inode);
+    }
+    if (hidden && hidden != from) {
+        hidden->flags &= ~DENTRY_LOWER;
+        dentry_unhash(hidden);
+    }
+    name_set(from, name, len, hash);
+    old->inode->size--;
+    dir->inode->size++;
+    if (S_ISDIR(from->inode->mode))
+        old->inode->nlink--, dir->inode->nlink++;
+    touch(old->inode);
+    touch(dir->inode);
+    from->inode->ctime = clock_real_ns();
+    move_to(from, dir);
+    dentry_put(old);
+    return 0;
+}
+
+const char *tmpfs_target(struct inode *i, u32 *len)
+{
+    if (i->lower)
+        return lower_target(i->lower, len);
+    *len = i->size;
+    return i->target;
+}
+
+static s64 tmpfs_readlink(struct inode *i, char *buf, size_t size)
+{
+    u32 len;
+    const char *target = tmpfs_target(i, &len);
+    len = MIN(len, size);
+    memcpy(buf, target, len);
+    return len;
+}
+
+static s64 tmpfs_open(struct inode *i, struct file *f)
+{
+    switch (i->mode & S_IFMT) {
+    case S_IFDIR: f->ops = &directory_ops; return 0;
+    case S_IFREG: f->ops = &regular_ops; return 0;
+    case S_IFIFO: return fifo_open(i, f);
+    case S_IFCHR: case S_IFBLK: return device_open(i, f);
+    default: return -ENXIO; // a socket
+    }
+}
+
+static void tmpfs_evict(struct inode *i)
+{
+    if (S_ISLNK(i->mode) && !i->lower)
+        heap_free(i->target);
+    if (S_ISFIFO(i->mode))
+        fifo_evict(i);
+}
+
+const struct inode_ops tmpfs_ops = {.readlink = tmpfs_readlink, .open = tmpfs_open, .evict = tmpfs_evict};

@@ -55,8 +55,10 @@ struct dentry {
     u32 refs;                 // atomic
     u32 hash;
     u16 name_len;
+    u16 room;                 // bytes of small[]
     u8 flags;                 // DENTRY_*
-    char name[];              // NUL-terminated
+    char *name;               // NUL-terminated: small[], or the heap's after a rename to a longer one; ns_lock
+    char small[];
 };
 enum {
     DENTRY_HASHED = 1,
@@ -94,6 +96,7 @@ enum {
     INODE_COPYUP = 1,  // a shared mapping exists: pages of the root image are copied before they are mapped
     INODE_WATCHED = 2, // inotify looks at it
     INODE_SEALABLE = 4,
+    INODE_TABLE = 16,  // lower.c keeps it findable (and referenced) for its other names
     INODE_NOWALK = 8,  // O_TMPFILE|O_EXCL: linkat refuses it
 };
 
@@ -232,12 +235,14 @@ void lower_start(const void *image, u64 size);
 const struct rootimg_inode *lower_root(void);
 const struct rootimg_inode *lower_find(const struct rootimg_inode *dir, const char *name, u32 len);
 struct inode *lower_inode(struct super *sb, const struct rootimg_inode *r); // referenced; the same for hard links
-u64 lower_page(const struct rootimg_inode *r, u64 index); // ppn, 0 beyond the end
+u64 lower_page(const struct rootimg_inode *r, u64 index); // ppn; index below the size
+const void *lower_data(const struct rootimg_inode *r, u64 index); // where it is mapped
 const char *lower_target(const struct rootimg_inode *r, u32 *len);
 u64 lower_count(const struct rootimg_inode *dir); // entries
 // Entry n of a directory. Returns its inode number.
 u64 lower_entry(const struct rootimg_inode *dir, u64 n, const char **name, u32 *len, u8 *type);
 u64 lower_inodes(void);
+void lower_forget(struct inode *i); // its last name has gone
 
 // file.c, fd.c
 struct file *file_new_path(const struct file_ops *ops, u32 flags, struct path *p); // takes over the path

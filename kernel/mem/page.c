@@ -1,0 +1,296 @@
+// Physical pages: who has each, which are free, and the kernel's own mappings of them.
+#include "kernel.h"
+#include "boot/start_info.h"
+
+struct xok_page_info *pages;
+u64 page_count;
+extern u64 boot_pml4[512], boot_pdpt_low[512];
+extern char kernel_start[];
+
+static u64 bump; // early allocations: physical, upward from the kernel's end, until the free list stands
+#define SECRET XOK_ACL(0xffffffu, 0) // acl[0] of a free page whose content was the kernel's: always zeroed
+
+static u64 bump_take(u64 size, u64 align)
+{
+    bump = (bump + align - 1) & ~(align - 1);
+    u64 pa = bump;
+    bump += size;
+    return pa;
+}
+
+// ---- the kernel's own mappings -------------------------------------------------------------------------
+static u64 *kernel_entry(u64 va, int level)
+{
+    u64 *table = boot_pml4;
+    for (int l = 4; l > level; l--) {
+        u64 *e = &table[va >> (12 + 9 * (l - 1)) & 511];
+        if (!(*e & XOK_PTE_P)) {
+            u64 pa = kpage_alloc();
+            if (!pa)
+                return NULL;
+            *e = pa | XOK_PTE_P | XOK_PTE_W | XOK_PTE_U; // rights are the leaf's
+        }
+        table = phys_to_virt(*e & XOK_PTE_ADDR);
+    }
+    return &table[va >> (12 + 9 * (level - 1)) & 511];
+}
+
+void *expose(u64 va, u64 pa)
+{
+    u64 *user = kernel_entry(va, 1), *alias = kernel_entry(va + EXPOSED_ALIAS, 1);
+    if (!user || !alias)
+        panic("no memory to expose %lx", va);
+    *user = pa | XOK_PTE_P | XOK_PTE_U | XOK_PTE_NX;
+    *alias = pa | XOK_PTE_P | XOK_PTE_W | XOK_PTE_NX;
+    return (void *)(va + EXPOSED_ALIAS);
+}
+
+static void direct_map(u64 from, u64 to, u64 bits)
+{
+    for (u64 pa = from & ~0x1ffffful; pa < to; pa += 0x200000) {
+        u64 *e3 = kernel_entry(DIRECT + pa, 3);
+        if (e3 && !*e3 && !(pa & 0x3fffffff) && to - pa >= 0x40000000 && cpuid(0x80000001, 0).d & 1 << 26) {
+            *e3 = pa | XOK_PTE_P | XOK_PTE_W | XOK_PTE_PS | XOK_PTE_NX | bits;
+            pa += 0x40000000 - 0x200000;
+            continue;
+        }
+        if (e3 && *e3 & XOK_PTE_PS)
+            continue;
+        u64 *e = kernel_entry(DIRECT + pa, 2);
+        if (e && !(*e & XOK_PTE_P))
+            *e = pa | XOK_PTE_P | XOK_PTE_W | XOK_PTE_PS | XOK_PTE_NX | bits;
+    }
+}
+
+void *mmio_map(u64 pa, u64 len)
+{
+    direct_map(pa, pa + len, XOK_PTE_PCD | XOK_PTE_PWT);
+    return phys_to_virt(pa);
+}
+
+// ---- boot ---------------------------------------------------------------------------------------------------
+static void free_push(u64 ppn)
+{
+    pages[ppn].next = info.free_head;
+    pages[ppn].prev = 0;
+    if (info.free_head)
+        pages[info.free_head].prev = ppn;
+    info.free_head = ppn;
+    info.pages_free++;
+}
+
+static void free_unlink(u64 ppn)
+{
+    struct xok_page_info *p = &pages[ppn];
+    if (p->prev)
+        pages[p->prev].next = p->next;
+    else
+        info.free_head = p->next;
+    if (p->next)
+        pages[p->next].prev = p->prev;
+    info.pages_free--;
+    u64 used = page_count - info.pages_free;
+    if (used > info.pages_peak)
+        info.pages_peak = used;
+}
+
+static bool within(u64 pa, u64 from, u64 len)
+{
+    return pa - from < len;
+}
+
+void page_init(u64 start_info)
+{
+    struct start_info *s = phys_to_virt(start_info);
+    struct start_memory *map = phys_to_virt(s->memmap);
+    struct start_module *module = s->modules ? phys_to_virt(s->module_list) : NULL;
+    u64 top = 0;
+    for (u32 i = 0; i < s->memmap_entries; i++)
+        if (map[i].type == 1)
+            top = MAX(top, map[i].addr + map[i].size);
+    page_count = top / XOK_PAGE_SIZE;
+    bump = (u64)kernel_end - KERNEL_BASE;
+    for (u32 i = 0; i < s->memmap_entries; i++)
+        if (map[i].type == 1)
+            direct_map(map[i].addr, map[i].addr + map[i].size, 0);
+    u64 size = (page_count * sizeof *pages + 0x1fffff) & ~0x1ffffful;
+    u64 table = bump_take(size, 0x200000);
+    pages = phys_to_virt(table);
+    for (u64 at = 0; at < size; at += 0x200000)
+        *kernel_entry(XOK_PAGES_VA + at, 2) =
+            (table + at) | XOK_PTE_P | XOK_PTE_U | XOK_PTE_PS | XOK_PTE_NX;
+    // The tables that grow later must have their roots now: address spaces copy the root entries.
+    kernel_entry(XOK_INFO_VA, 1);
+    kernel_entry(XOK_INFO_VA + EXPOSED_ALIAS, 1);
+    memset(pages, 0, page_count * sizeof *pages); // type NONE
+    u64 reserved = bump; // a little more may be taken below: none is, once the list stands
+    for (u32 i = 0; i < s->memmap_entries; i++) {
+        if (map[i].type != 1)
+            continue;
+        for (u64 pa = (map[i].addr + 4095) & ~4095ul; pa + 4096 <= map[i].addr + map[i].size; pa += 4096) {
+            u64 ppn = pa / 4096;
+            bool kernel = pa < 0x100000 || within(pa, 0x200000, reserved - 0x200000);
+            if (kernel) {
+                pages[ppn].type = XOK_PAGE_KERNEL;
+            } else if (module && within(pa, module->addr & ~4095ul, module->size + 4095)) {
+                pages[ppn].type = XOK_PAGE_USER;
+                pages[ppn].acl[0] = XOK_ACL(XOK_NAME_ROOT, XOK_ALL);
+            } else {
+                pages[ppn].type = XOK_PAGE_FREE;
+                free_push(ppn);
+            }
+        }
+    }
+    bump = 0;
+    info.page_count = page_count;
+    info.pages_peak = page_count - info.pages_free;
+}
+
+// ---- allocation ------------------------------------------------------------------------------------------------
+u64 page_take(u8 type, u32 name)
+{
+    u64 ppn = info.free_head;
+    if (!ppn)
+        return 0;
+    free_unlink(ppn);
+    pages[ppn] = (struct xok_page_info){.type = type, .acl = {name ? XOK_ACL(name, XOK_ALL) : 0}};
+    if (name)
+        name_ref(name);
+    return ppn;
+}
+
+void page_release(u64 ppn)
+{
+    struct xok_page_info *p = &pages[ppn];
+    bool user = p->type == XOK_PAGE_USER;
+    u32 owner = XOK_ACL_NAME(p->acl[0]);
+    for (int i = 1; i < XOK_PAGE_ACL; i++) {
+        if (user && p->acl[i])
+            name_drop(XOK_ACL_NAME(p->acl[i]));
+        p->acl[i] = 0;
+    }
+    p->acl[1] = owner && user ? name_stamp(owner) : 0;
+    if (!user)
+        p->acl[0] = SECRET;
+    p->type = XOK_PAGE_FREE;
+    p->refs = 0, p->pins = 0, p->flags = 0;
+    free_push(ppn);
+    if (owner)
+        name_drop(owner);
+}
+
+u64 kpage_alloc(void)
+{
+    u64 pa;
+    if (bump) {
+        pa = bump_take(XOK_PAGE_SIZE, XOK_PAGE_SIZE);
+    } else {
+        u64 ppn = page_take(XOK_PAGE_KERNEL, 0);
+        if (!ppn)
+            return 0;
+        pa = ppn * XOK_PAGE_SIZE;
+    }
+    memset(phys_to_virt(pa), 0, XOK_PAGE_SIZE);
+    return pa;
+}
+
+void kpage_free(u64 pa)
+{
+    page_release(pa / XOK_PAGE_SIZE);
+}
+
+bool page_may(const struct cap *c, u64 ppn, u32 rights)
+{
+    const struct xok_page_info *p = &pages[ppn];
+    if (XOK_ACL_NAME(p->acl[0]) == c->name && (c->rights & rights) == rights)
+        return true;
+    for (int i = 0; i < XOK_PAGE_ACL; i++)
+        if (p->acl[i] && cap_dominates(c, p->acl[i], rights))
+            return true;
+    return false;
+}
+
+// ---- calls -----------------------------------------------------------------------------------------------------------
+static bool range_ok(u64 ppn, u64 count)
+{
+    return count >= 1 && count <= XOK_HUGE_PAGES && ppn < page_count && count <= page_count - ppn;
+}
+
+static void page_give(u64 ppn, u32 name)
+{
+    struct xok_page_info *p = &pages[ppn];
+    bool used = p->acl[0], same = XOK_ACL_NAME(p->acl[0]) == name && p->acl[1] == name_stamp(name);
+    free_unlink(ppn);
+    *p = (struct xok_page_info){.type = XOK_PAGE_USER, .acl = {XOK_ACL(name, XOK_ALL)}};
+    if (used && !same) {
+        memset(phys_to_virt(ppn * XOK_PAGE_SIZE), 0, XOK_PAGE_SIZE);
+        p->flags = XOK_PAGE_ZEROED;
+    }
+    name_ref(name);
+}
+
+s64 sys_page_alloc(u64 slot, u64 ppn, u64 count)
+{
+    struct cap c;
+    if (!cap_slot(this_cpu()->env, slot, &c) || !(c.rights & XOK_A))
+        return XOK_E_CAP;
+    if (ppn == XOK_PAGE_ANY) {
+        if (count != 1)
+            return XOK_E_ARG;
+        if (!info.free_head)
+            return XOK_E_NOMEM;
+        ppn = info.free_head;
+    }
+    if (!range_ok(ppn, count))
+        return XOK_E_ARG;
+    for (u64 i = 0; i < count; i++)
+        if (pages[ppn + i].type != XOK_PAGE_FREE)
+            return XOK_E_NOMEM;
+    s64 r = quota_charge(c.name, XOK_RES_PAGES, count);
+    if (r)
+        return r;
+    for (u64 i = 0; i < count; i++)
+        page_give(ppn + i, c.name);
+    return ppn;
+}
+
+s64 sys_page_free(u64 slot, u64 ppn, u64 count)
+{
+    struct cap c;
+    if (!cap_slot(this_cpu()->env, slot, &c))
+        return XOK_E_CAP;
+    if (!range_ok(ppn, count))
+        return XOK_E_ARG;
+    for (u64 i = 0; i < count; i++) {
+        struct xok_page_info *p = &pages[ppn + i];
+        if (p->type != XOK_PAGE_USER || !cap_dominates(&c, p->acl[0], XOK_W))
+            return XOK_E_CAP;
+        if (p->refs || p->pins)
+            return XOK_E_BUSY;
+    }
+    for (u64 i = 0; i < count; i++) {
+        quota_refund(XOK_ACL_NAME(pages[ppn + i].acl[0]), XOK_RES_PAGES, 1);
+        page_release(ppn + i);
+    }
+    return 0;
+}
+
+s64 sys_page_acl(u64 slot, u64 ppn, u64 index, u64 entry)
+{
+    struct cap c;
+    if (!cap_slot(this_cpu()->env, slot, &c))
+        return XOK_E_CAP;
+    u64 name = XOK_ACL_NAME(entry);
+    if (ppn >= page_count || index < 1 || index >= XOK_PAGE_ACL || entry > ~0u ||
+        (entry && (name >= info.name_high || !KNAMES[name].refs || XOK_ACL_RIGHTS(entry) & ~XOK_ALL)))
+        return XOK_E_ARG;
+    struct xok_page_info *p = &pages[ppn];
+    if (p->type != XOK_PAGE_USER || !cap_dominates(&c, p->acl[0], XOK_W))
+        return XOK_E_CAP;
+    if (entry)
+        name_ref(name);
+    if (p->acl[index])
+        name_drop(XOK_ACL_NAME(p->acl[index]));
+    p->acl[index] = entry;
+    return 0;
+}
