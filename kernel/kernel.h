@@ -154,6 +154,7 @@ u64 space_new(const struct cap *c); // physical address, 0
 void space_ref(u64 space), space_drop(u64 space);
 u64 *space_entry(u64 space, u64 va, int level); // existing entry or NULL
 bool user_page(u64 space, u64 va, bool write, u64 *ppn); // page mapped at va for ring 3
+s64 pt_boot_set(const struct cap *c, u64 space, const struct xok_pt_op *op); // one op, before env 0 runs
 
 // ---- cap/cap.c
 void name_init(void);
@@ -179,6 +180,7 @@ void env_unready(struct env *e);
 void schedule(void) __attribute__((noreturn)); // BKL held
 void env_switch(struct env *e) __attribute__((noreturn)); // run e now for the rest of the slice
 void slot_release_all(struct env *e);
+void slot_give(struct env *e, u32 cpu, u32 pos); // pos is free
 void timer_tick(void);
 bool env_wake_check(struct env *e); // true if e is not, or no longer, asleep
 void wakes_drain(struct env *e);

@@ -56,6 +56,7 @@ struct file_ops {
     s64 (*mmap)(struct file *f, u64 off, u64 len, int prot, int flags); // 0 if page() may be used
     u64 (*page)(struct file *f, u64 index, bool write, s64 *err);       // ppn with a reference, for mappings
     void (*release)(struct file *f);
+    const char *name; // of what has no path, for /proc/PID/fd: anon_inode:[name]
 };
 #define FILE_POLL_QUEUES 2
 

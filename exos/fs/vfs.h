@@ -276,7 +276,17 @@ struct fsctx {
     struct path cwd, root;
 };
 s64 open_path(int dirfd, const char *name, u32 flags, u32 mode, u32 resolve, struct file **out);
-s64 open_inode(struct path *p, u32 flags, struct file **out); // takes over the path
+s64 open_inode(struct path *p, u32 flags, bool made, struct file **out); // takes over the path
+// A new name in w's directory (ns_lock held): of inode `given` or of a new one of `mode`. *out: not referenced.
+s64 name_make(struct walk *w, u32 mode, u64 rdev, struct inode *given, struct dentry **out);
+s64 fd_replace(u32 fd, struct file *f, bool cloexec);
+s64 fd_cloexec(int fd, int set); // set: 0, 1, or -1 to read it
+s64 files_next(struct files *fs, u32 fd);
+s64 directory_getdents_old(struct file *f, u64 buf, u64 len);
+void fsctx_move(struct path *which, struct path *to);
+void epoll_forget(struct file *f);
+// file->mode beside MAY_READ and MAY_WRITE:
+enum { FILE_EXEC = 8, FILE_WRITER = 16, FILE_SEEKS = 32 }; // counted in inode->writers; has a position
 
 // A path argument copied in: short ones on the stack, long ones in the heap.
 struct name_buf {

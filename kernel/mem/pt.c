@@ -499,3 +499,10 @@ s64 sys_space_clear(u64 slot, u64 target, u64 va, u64 len)
     tlb_shootdown(e->space, true);
     return 0;
 }
+
+s64 pt_boot_set(const struct cap *c, u64 space, const struct xok_pt_op *op)
+{
+    struct flush f;
+    f.count = 0, f.shared = false;
+    return op_run(c, space, op, &f);
+}

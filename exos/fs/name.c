@@ -1,0 +1,21 @@
+// Path arguments: nearly all fit on the stack.
+#include "fs/vfs.h"
+
+s64 name_in(struct name_buf *b, u64 from)
+{
+    b->s = b->small;
+    s64 r = copy_in_str(b->small, from, sizeof b->small);
+    if (r != -ENAMETOOLONG)
+        return r < 0 ? r : 0;
+    b->s = heap_alloc(PATH_MAX);
+    if (!b->s) {
+        b->s = b->small;
+        return -ENOMEM;
+    }
+    r = copy_in_str(b->s, from, PATH_MAX);
+    if (r >= 0)
+        return 0;
+    name_done(b);
+    b->s = b->small;
+    return r;
+}

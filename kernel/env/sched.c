@@ -1,0 +1,448 @@
+// Processor time: a vector of slots a processor, followed in order; sleeping and waking.
+//
+// The kernel chooses nothing: who gets which slots, and to whom a slice is donated, is the library's doing.
+// Runnable slots are found through a three-level bitmap, so ten thousand sleepers cost nothing.
+#include "kernel.h"
+
+static u32 slot_next[XOK_CPU_MAX][XOK_SLOTS_PER_CPU]; // an environment's slots: cpu << 16 | pos, + 1; 0 ends
+static u64 slot_free_bits[XOK_CPU_MAX][XOK_SLOTS_PER_CPU / 64 + XOK_SLOTS_PER_CPU / 4096 + 1];
+enum { WORDS = XOK_SLOTS_PER_CPU / 64, WORDS2 = XOK_SLOTS_PER_CPU / 4096 };
+enum { HEAP_MAX = XOK_ENV_MAX };
+
+extern void idle_wait(void);
+
+// ---- bitmaps -----------------------------------------------------------------------------------------------
+static void bit_set(u64 *l1, u64 *l2, u64 *l3, u32 i)
+{
+    l1[i / 64] |= 1ul << i % 64;
+    l2[i / 4096] |= 1ul << i / 64 % 64;
+    *l3 |= 1ul << i / 4096;
+}
+
+static void bit_clear(u64 *l1, u64 *l2, u64 *l3, u32 i)
+{
+    l1[i / 64] &= ~(1ul << i % 64);
+    if (l1[i / 64])
+        return;
+    l2[i / 4096] &= ~(1ul << i / 64 % 64);
+    if (!l2[i / 4096])
+        *l3 &= ~(1ul << i / 4096);
+}
+
+// First set bit at or after i, or -1.
+static s64 bit_find(const u64 *l1, const u64 *l2, u64 l3, u32 i)
+{
+    if (i >= XOK_SLOTS_PER_CPU)
+        return -1;
+    u64 w = l1[i / 64] & ~0ul << i % 64;
+    if (w)
+        return (i & ~63u) + __builtin_ctzl(w);
+    u32 word = i / 64 + 1;
+    w = word % 64 ? l2[word / 64] & ~0ul << word % 64 : 0;
+    if (!w) {
+        u32 group = (word + 63) / 64;
+        u64 g = group < 64 ? l3 & ~0ul << group : 0;
+        if (!g)
+            return -1;
+        group = __builtin_ctzl(g);
+        word = group * 64 + __builtin_ctzl(l2[group]);
+    } else {
+        word = (word & ~63u) + __builtin_ctzl(w);
+    }
+    return word * 64 + __builtin_ctzl(l1[word]);
+}
+
+static void slots_mark(struct env *e, bool runnable)
+{
+    for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff]) {
+        struct cpu *c = &cpus[(s - 1) >> 16];
+        u32 pos = (s - 1) & 0xffff;
+        if (runnable)
+            bit_set(c->runnable, c->runnable2, &c->runnable3, pos);
+        else
+            bit_clear(c->runnable, c->runnable2, &c->runnable3, pos);
+    }
+}
+
+// ---- deadlines: a binary heap a processor, of environments asleep with one ------------------------------------
+static bool earlier(u32 a, u32 b)
+{
+    return env_by_index(a)->deadline < env_by_index(b)->deadline;
+}
+
+static void heap_put(struct cpu *c, u32 at, u32 index)
+{
+    c->heap[at] = index;
+    env_by_index(index)->heap_at = at;
+}
+
+static void heap_up(struct cpu *c, u32 at)
+{
+    u32 index = c->heap[at];
+    for (; at > 1 && earlier(index, c->heap[at / 2]); at /= 2)
+        heap_put(c, at, c->heap[at / 2]);
+    heap_put(c, at, index);
+}
+
+static void heap_down(struct cpu *c, u32 at)
+{
+    u32 index = c->heap[at];
+    for (;;) {
+        u32 child = at * 2;
+        if (child > c->heap_len)
+            break;
+        if (child < c->heap_len && earlier(c->heap[child + 1], c->heap[child]))
+            child++;
+        if (!earlier(c->heap[child], index))
+            break;
+        heap_put(c, at, c->heap[child]);
+        at = child;
+    }
+    heap_put(c, at, index);
+}
+
+static void heap_add(struct cpu *c, struct env *e)
+{
+    e->heap_cpu = c->index;
+    c->heap[++c->heap_len] = XOK_ENV_INDEX(e->id);
+    heap_up(c, c->heap_len);
+}
+
+static void heap_remove(struct env *e)
+{
+    if (!e->heap_at)
+        return;
+    struct cpu *c = &cpus[e->heap_cpu];
+    u32 at = e->heap_at, last = c->heap[c->heap_len--];
+    e->heap_at = 0;
+    if (at > c->heap_len)
+        return;
+    heap_put(c, at, last);
+    heap_up(c, at);
+    heap_down(c, env_by_index(last)->heap_at);
+}
+
+static void timer_set(struct cpu *c)
+{
+    u64 want = c->env ? c->slice_end : ~0ul;
+    if (c->heap_len)
+        want = MIN(want, env_by_index(c->heap[1])->deadline);
+    if (want == ~0ul || (c->timer_at && c->timer_at <= want))
+        return;
+    u64 now = clock_ns();
+    c->timer_at = want;
+    apic_timer_arm(want > now ? want - now : 1);
+}
+
+// ---- ready and asleep -------------------------------------------------------------------------------------------
+void env_ready(struct env *e)
+{
+    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
+    heap_remove(e);
+    i->state = XOK_ENV_READY;
+    if (e->running_on)
+        return;
+    slots_mark(e, true);
+    if (info.cpu_count == 1)
+        return;
+    for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff]) {
+        struct cpu *c = &cpus[(s - 1) >> 16];
+        if (!c->env && c != this_cpu()) {
+            apic_ipi(c->apic_id, VECTOR_KICK);
+            return;
+        }
+    }
+}
+
+void env_unready(struct env *e)
+{
+    heap_remove(e);
+    slots_mark(e, false);
+}
+
+bool env_wake_check(struct env *e)
+{
+    if (KENVS[XOK_ENV_INDEX(e->id)].state != XOK_ENV_ASLEEP)
+        return true;
+    if (!e->ctl->event && !pred_true(e))
+        return false;
+    e->regs.rax = 0;
+    env_ready(e);
+    return true;
+}
+
+void wakes_drain(struct env *e)
+{
+    struct xok_ctl *ctl = e->ctl;
+    if (!ctl || !__atomic_exchange_n(&ctl->wakes, 0, __ATOMIC_ACQ_REL))
+        return;
+    for (int i = 0; i < XOK_WAKES; i++) {
+        u32 id = __atomic_exchange_n(&ctl->wake[i], 0, __ATOMIC_ACQ_REL);
+        struct env *w = id ? env_find(id) : NULL;
+        if (w && w->ctl)
+            env_wake_check(w);
+    }
+}
+
+// ---- dispatch -------------------------------------------------------------------------------------------------------
+static void leave(struct cpu *c)
+{
+    struct env *e = c->env;
+    if (!e)
+        return;
+    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
+    fpu_save(e);
+    if (info.cpu_features & XOK_CPU_FSGSBASE)
+        __asm__ volatile("rdfsbase %0" : "=r"(e->regs.fsbase));
+    if (info.cpu_features & XOK_CPU_FSGSBASE)
+        e->regs.gsbase = rdmsr(0xc0000102);
+    i->run_tsc += rdtsc() - e->since;
+    i->cpu = 0xffff;
+    e->running_on = 0;
+    c->env = NULL;
+    c->info->env = 0;
+    if (i->state == XOK_ENV_READY)
+        slots_mark(e, true);
+}
+
+static void enter(struct cpu *c, struct env *e)
+{
+    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
+    c->env = e;
+    c->info->env = e->id;
+    c->info->switches++;
+    e->running_on = c->index + 1;
+    slots_mark(e, false);
+    if (c->space != e->space) {
+        write_cr3(e->space);
+        c->space = e->space;
+        c->info->space_switches++;
+    }
+    c->tss.ist[1] = e->exc_top;
+    if (info.cpu_features & XOK_CPU_FSGSBASE)
+        __asm__ volatile("wrfsbase %0" : : "r"(e->regs.fsbase));
+    else
+        wrmsr(0xc0000100, e->regs.fsbase);
+    wrmsr(0xc0000102, e->regs.gsbase);
+    fpu_load(e);
+    i->cpu = c->index;
+    i->slices++;
+    e->since = rdtsc();
+    if (e->ctl)
+        e->ctl->cpu = c->index;
+}
+
+void env_switch(struct env *e)
+{
+    struct cpu *c = this_cpu();
+    if (c->env != e) {
+        leave(c);
+        enter(c, e);
+    }
+    c->need_resched = false;
+    timer_set(c);
+    return_to_env(e);
+}
+
+static struct env *next_runnable(struct cpu *c)
+{
+    s64 pos = bit_find(c->runnable, c->runnable2, c->runnable3, c->position + 1);
+    if (pos < 0)
+        pos = bit_find(c->runnable, c->runnable2, c->runnable3, 0);
+    if (pos < 0)
+        return NULL;
+    c->position = pos;
+    c->info->slot = pos;
+    return env_find(KSLOTS[c->index][pos]);
+}
+
+static void idle(struct cpu *c)
+{
+    u64 from = rdtsc();
+    if (info.cpu_count > 1 && c->space != kernel_space) { // its tables may go while nobody runs on them here
+        write_cr3(kernel_space);
+        c->space = kernel_space;
+    }
+    timer_set(c);
+    kernel_unlock();
+    idle_wait();
+    kernel_lock();
+    c->info->idle_tsc += rdtsc() - from;
+}
+
+void schedule(void)
+{
+    struct cpu *c = this_cpu();
+    struct env *e;
+    leave(c);
+    while (!(e = next_runnable(c)))
+        idle(c);
+    c->slice_end = clock_ns() + XOK_SLOT_NS;
+    env_switch(e);
+}
+
+void timer_tick(void)
+{
+    struct cpu *c = this_cpu();
+    u64 now = clock_ns();
+    c->timer_at = 0;
+    while (c->heap_len) {
+        struct env *e = env_by_index(c->heap[1]);
+        if (e->deadline > now)
+            break;
+        e->regs.rax = 1;
+        env_ready(e);
+    }
+    if (c->env && now >= c->slice_end) {
+        wakes_drain(c->env);
+        c->need_resched = c->runnable3;
+        c->slice_end = now + XOK_SLOT_NS;
+    }
+    timer_set(c);
+}
+
+void sched_init(struct cpu *c)
+{
+    for (u32 at = 0; at < XOK_SLOTS_PER_CPU * sizeof(u32); at += XOK_PAGE_SIZE)
+        expose((u64)((u32(*)[XOK_SLOTS_PER_CPU])XOK_SLOTS_VA)[c->index] + at, kpage_alloc());
+    static u32 heaps[XOK_CPU_MAX][HEAP_MAX + 1];
+    c->heap = heaps[c->index];
+    u64 *bits = slot_free_bits[c->index];
+    memset(bits, 0xff, WORDS * 8);
+    memset(bits + WORDS, 0xff, WORDS2 * 8);
+    bits[WORDS + WORDS2] = (1ul << WORDS2) - 1;
+}
+
+// ---- slots ------------------------------------------------------------------------------------------------------------------
+void slot_give(struct env *e, u32 cpu, u32 pos)
+{
+    u64 *bits = slot_free_bits[cpu];
+    bit_clear(bits, bits + WORDS, bits + WORDS + WORDS2, pos);
+    KSLOTS[cpu][pos] = e->id;
+    slot_next[cpu][pos] = e->slots;
+    e->slots = (cpu << 16 | pos) + 1;
+    struct cpu *c = &cpus[cpu];
+    if (KENVS[XOK_ENV_INDEX(e->id)].state == XOK_ENV_READY && !e->running_on)
+        bit_set(c->runnable, c->runnable2, &c->runnable3, pos);
+}
+
+static void slot_take(struct env *e, u32 cpu, u32 pos)
+{
+    u32 *at = &e->slots, want = (cpu << 16 | pos) + 1;
+    while (*at != want)
+        at = &slot_next[(*at - 1) >> 16][(*at - 1) & 0xffff];
+    *at = slot_next[cpu][pos];
+    struct cpu *c = &cpus[cpu];
+    u64 *bits = slot_free_bits[cpu];
+    bit_clear(c->runnable, c->runnable2, &c->runnable3, pos);
+    bit_set(bits, bits + WORDS, bits + WORDS + WORDS2, pos);
+    KSLOTS[cpu][pos] = 0;
+    quota_refund(e->name, XOK_RES_SLOTS, 1);
+}
+
+void slot_release_all(struct env *e)
+{
+    while (e->slots)
+        slot_take(e, (e->slots - 1) >> 16, (e->slots - 1) & 0xffff);
+}
+
+s64 sys_slot_alloc(u64 slot, u64 target, u64 cpu, u64 pos)
+{
+    struct env *me = this_cpu()->env, *e = env_find(target);
+    struct cap c;
+    if (!e)
+        return XOK_E_ENV;
+    if (!cap_slot(me, slot, &c) || !(c.rights & XOK_A) || !cap_over(&c, e->name, XOK_W))
+        return XOK_E_CAP;
+    if (cpu >= info.cpu_count || (pos >= XOK_SLOTS_PER_CPU && pos != XOK_SLOT_ANY))
+        return XOK_E_ARG;
+    u64 *bits = slot_free_bits[cpu];
+    if (pos == XOK_SLOT_ANY) {
+        s64 any = bit_find(bits, bits + WORDS, bits[WORDS + WORDS2], 0);
+        if (any < 0)
+            return XOK_E_FULL;
+        pos = any;
+    } else if (KSLOTS[cpu][pos]) {
+        return XOK_E_BUSY;
+    }
+    s64 r = quota_charge(e->name, XOK_RES_SLOTS, 1);
+    if (r)
+        return r;
+    slot_give(e, cpu, pos);
+    return pos;
+}
+
+s64 sys_slot_free(u64 slot, u64 cpu, u64 pos)
+{
+    struct cap c;
+    if (cpu >= info.cpu_count || pos >= XOK_SLOTS_PER_CPU)
+        return XOK_E_ARG;
+    struct env *e = KSLOTS[cpu][pos] ? env_find(KSLOTS[cpu][pos]) : NULL;
+    if (!e)
+        return XOK_E_ENV;
+    if (!cap_slot(this_cpu()->env, slot, &c) || !cap_over(&c, e->name, XOK_W))
+        return XOK_E_CAP;
+    slot_take(e, cpu, pos);
+    return 0;
+}
+
+// ---- giving up the processor ----------------------------------------------------------------------------------------------------
+// May `to` run here at once? It must be ready, not on another processor, and hold a slot of this one.
+static bool may_donate(struct cpu *c, struct env *to)
+{
+    if (!to || to == c->env || !env_wake_check(to) || to->running_on ||
+        KENVS[XOK_ENV_INDEX(to->id)].state != XOK_ENV_READY)
+        return false;
+    for (u32 s = to->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff])
+        if ((s - 1) >> 16 == c->index)
+            return true;
+    return false;
+}
+
+s64 sys_yield(u64 to)
+{
+    struct cpu *c = this_cpu();
+    struct env *e = c->env, *t = to ? env_find(to) : NULL;
+    wakes_drain(e);
+    e->regs.rax = 0;
+    e->saved = SAVED_CALL;
+    if (may_donate(c, t))
+        env_switch(t);
+    if (!c->runnable3) {
+        e->saved = SAVED_NOTHING;
+        return 0;
+    }
+    schedule();
+}
+
+s64 sys_sleep(u64 deadline, u64 to)
+{
+    struct cpu *c = this_cpu();
+    struct env *e = c->env, *t = to ? env_find(to) : NULL;
+    if (!e->ctl)
+        return XOK_E_ARG;
+    wakes_drain(e);
+    if (e->ctl->event || pred_true(e) || e->notify)
+        return 0;
+    if (deadline && deadline <= clock_ns())
+        return 1;
+    e->regs.rax = 0;
+    e->saved = SAVED_CALL;
+    KENVS[XOK_ENV_INDEX(e->id)].state = XOK_ENV_ASLEEP;
+    if (deadline) {
+        e->deadline = deadline;
+        heap_add(c, e);
+    }
+    if (may_donate(c, t))
+        env_switch(t);
+    schedule();
+}
+
+s64 sys_wake(u64 target)
+{
+    struct env *e = env_find(target);
+    if (!e || !e->ctl)
+        return XOK_E_ENV;
+    env_wake_check(e);
+    return 0;
+}
