@@ -117,7 +117,7 @@ void cpu_init(u32 index, u32 apic, u64 stack_top)
     wrmsr(MSR_GSBASE, (u64)c);
     wrmsr(MSR_KERNEL_GSBASE, 0);
     wrmsr(MSR_FSBASE, 0);
-    wrmsr(MSR_STAR, (u64)(XOK_USER_SS - 8 | 3) << 48 | (u64)KERNEL_CS << 32);
+    wrmsr(MSR_STAR, (u64)((XOK_USER_SS - 8) | 3) << 48 | (u64)KERNEL_CS << 32);
     wrmsr(MSR_LSTAR, (u64)syscall_entry);
     wrmsr(MSR_FMASK, 0x47700 | 1 << 18); // IF TF DF IOPL NT AC
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);

@@ -28,7 +28,10 @@ syscall_entry:
         cmp     $CALL_MAX, %rax
         jae     1f
         lea     call_table(%rip), %r10
-        call    *(%r10,%rax,8)
+        mov     (%r10,%rax,8), %rax
+        test    %rax, %rax
+        jz      1f
+        call    *%rax
 2:      mov     %gs:CPU_ENV, %rdx
         mov     ENV_RIP(%rdx), %rcx
         mov     %rcx, %r11
@@ -98,14 +101,14 @@ trap_common:
         push    %r14
         push    %r15
         cld
-        testb   $3, 136(%rsp)           // cs
+        testb   $3, 144(%rsp)           // cs
         jz      1f
         swapgs
 1:      mov     %rsp, %rdi
         call    trap
         .globl  trap_return
 trap_return:
-        testb   $3, 136(%rsp)
+        testb   $3, 144(%rsp)
         jz      1f
         swapgs
 1:      pop     %r15

@@ -82,15 +82,8 @@ s64 sys_halt(u64 slot, u64 code)
 #include "xok/syscalls.def"
 #undef SYSCALL
 
-static s64 call_none(u64 a, u64 b, u64 c, u64 d, u64 e)
-{
-    (void)a, (void)b, (void)c, (void)d, (void)e;
-    return XOK_E_CALL;
-}
-
 typedef s64 call_fn(u64, u64, u64, u64, u64);
-call_fn *const call_table[CALL_MAX] = {
-    [0 ... CALL_MAX - 1] = call_none,
+call_fn *const call_table[CALL_MAX] = { // NULL: no such call
 #define SYSCALL(number, name, argc, args, cap, bound, text) [number] = call_##name,
 #include "xok/syscalls.def"
 };
