@@ -1,22 +1,59 @@
-# The kernel: build/kernel/xok.elf; and what is generated from its table of calls.
+# The kernel: build/kernel/xok.elf, its generated interface files, and its tests in the machine.
+# Usable alone (make -f kernel/kernel.mk kernel-test) or included from the Makefile at the root.
 KERNEL_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -ffreestanding -mcmodel=kernel -mno-red-zone \
-	-mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
-	-fno-strict-aliasing -fcf-protection=none -Iinclude -Ikernel
-KERNEL_SRC := $(wildcard kernel/boot/*.[cS] kernel/cpu/*.[cS] kernel/cap/*.c kernel/mem/*.c kernel/env/*.c kernel/dev/*.c)
-KERNEL_OBJ := $(patsubst %,build/%.o,$(basename $(KERNEL_SRC)))
-KERNEL_HDR := $(wildcard include/xok/* kernel/*.h kernel/*/*.h)
+	-mgeneral-regs-only -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
+	-fno-strict-aliasing -fcf-protection=none -fno-tree-loop-distribute-patterns -MMD -MP -Iinclude -Ikernel
+KERNEL_SRC := $(filter-out kernel/code/%,$(wildcard kernel/*/*.c kernel/*/*.S)) $(wildcard kernel/code/*.c)
+KERNEL_OBJ := $(patsubst %,build/%.o,$(KERNEL_SRC)) $(KERNEL_EXTRA)
+
+.PHONY: kernel kernel-test
+kernel: build/kernel/xok.elf
 
 build/kernel/xok.elf: $(KERNEL_OBJ) kernel/boot/kernel.ld
-	$(LD) -static -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments -T kernel/boot/kernel.ld -o $@ $(KERNEL_OBJ)
+	$(LD) -static -nostdlib -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
+		-T kernel/boot/kernel.ld -o $@ $(KERNEL_OBJ)
 
-build/kernel/%.o: kernel/%.c $(KERNEL_HDR)
+build/kernel/%.c.o: kernel/%.c
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -c -o $@ $<
 
-build/kernel/%.o: kernel/%.S $(KERNEL_HDR)
+build/kernel/%.S.o: kernel/%.S
 	@mkdir -p $(@D)
-	$(CC) -Iinclude -Ikernel -c -o $@ $<
+	$(CC) -Iinclude -Ikernel -MMD -MP -c -o $@ $<
 
-build/include/xok/calls.h: tools/gen/stubs.py include/xok/syscalls.def
+-include $(KERNEL_OBJ:.o=.d)
+
+# ---- generated from include/xok/syscalls.def
+build/tools/gen: tools/gen/gen.c include/xok/syscalls.def
 	@mkdir -p $(@D)
-	python3 tools/gen/stubs.py include/xok/syscalls.def > $@
+	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Iinclude -o $@ $<
+
+build/include/xok/calls.h: build/tools/gen
+	@mkdir -p $(@D)
+	build/tools/gen stubs > $@.tmp && mv $@.tmp $@
+
+docs/kernel-interface.md: build/tools/gen
+	build/tools/gen page > $@.tmp && mv $@.tmp $@
+
+# ---- tests in the machine: each tests/guest/kernel/NAME.c is a first environment of its own
+KTEST_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic -mno-red-zone \
+	-mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-Iinclude -Ibuild/include
+KTEST_SRC := $(wildcard tests/guest/kernel/*.c)
+KTESTS := $(patsubst tests/guest/kernel/%.c,build/ktest/%.img,$(KTEST_SRC))
+
+build/tools/mkboot: tests/guest/mkboot.c include/xok/info.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Iinclude -o $@ $<
+
+build/ktest/%.elf: tests/guest/kernel/%.c tests/guest/kernel/test.h tests/guest/kernel/start.S \
+		tests/guest/kernel/test.ld build/include/xok/calls.h
+	@mkdir -p $(@D)
+	$(CC) $(KTEST_CFLAGS) -nostdlib -static -Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none \
+		-T tests/guest/kernel/test.ld -o $@ tests/guest/kernel/start.S $<
+
+build/ktest/%.img: build/ktest/%.elf build/tools/mkboot
+	build/tools/mkboot $< /dev/null $@
+
+kernel-test: build/kernel/xok.elf $(KTESTS)
+	@tests/guest/kernel/run.sh build/kernel/xok.elf $(KTESTS)

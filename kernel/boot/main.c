@@ -10,7 +10,7 @@ extern u64 boot_pml4[512];
 extern u8 ap_start[], ap_end[];
 extern u64 ap_cr3, ap_stack, ap_entry, ap_index;
 static char command_line[1024];
-enum { STACK_SIZE = 16384, AP_PAGE = 8, AP_WAIT_US = 100000 };
+enum { STACK_SIZE = 16384, AP_PAGE = 8, AP_WAIT_US = 5000000 };
 static u8 stacks[XOK_CPU_MAX][STACK_SIZE] __attribute__((aligned(4096)));
 static volatile bool ap_up;
 
@@ -54,6 +54,7 @@ static void processors_start(void)
             continue;
         u32 index = info.cpu_count;
         struct cpu *c = &cpus[index];
+        c->index = index;
         c->info = &info.cpu[index];
         sched_init(c);
         *(u64 *)((u64)&ap_cr3 + there) = virt_to_phys(boot_pml4);
