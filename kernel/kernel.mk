@@ -39,7 +39,7 @@ docs/kernel-interface.md: build/tools/gen
 KTEST_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic -mno-red-zone \
 	-mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-Iinclude -Ibuild/include
-KTEST_SRC := $(wildcard tests/guest/kernel/*.c)
+KTEST_SRC := $(filter-out %/hello.c,$(wildcard tests/guest/kernel/*.c))
 KTESTS := $(patsubst tests/guest/kernel/%.c,build/ktest/%.img,$(KTEST_SRC))
 
 build/tools/mkboot: tests/guest/mkboot.c include/xok/info.h
