@@ -209,6 +209,8 @@ void thread_start(struct thread *t, const struct uregs *r);
 void thread_exit_self(void) __attribute__((noreturn));
 // Makes t look at t->pending soon (env_notify if it runs a program).
 void thread_kick(struct thread *t, u32 pending);
+void thread_fpu_reset(void);           // vector and x87 state as at a program's start
+void thread_fsbase_set(u64 base);      // the calling thread's FS base, now
 // The exit path's C part: signals, stops, exit. Called with regs complete.
 void thread_return_work(struct uregs *r); // proc/signal.c
 // Another address space for the calling thread's environment (exec). In vm/.

@@ -67,6 +67,9 @@ void signal_fault(struct uregs *r, int sig, int code, u64 addr); // forced, sync
 bool signal_pending(struct thread *t);
 
 s64 proc_exec(const char *path, char *const argv[], char *const envp[], struct uregs *r); // arena strings
+void proc_exec_threads(void);     // exec: the other threads of the process go
+void proc_exec_done(void);        // exec: a vfork parent may go on
+void signal_exec(struct proc *p); // exec: handlers become default; alternate stack goes
 void proc_exit_group(int status) __attribute__((noreturn));
 struct proc *proc_first(void); // pid 1 with files, fs, vm made; thread made, not started
 #endif

@@ -210,7 +210,7 @@ static s64 move_pages(u64 from, u64 to, u64 len)
 {
     for (u64 va = table_next(from, from + len); va < from + len; va = table_next(va + PAGE, from + len)) {
         u64 pte = pte_get(va);
-        if (!(pte & XOK_PTE_P))
+        if (!pte_holds(pte))
             continue;
         struct xok_pt_op op[2] = {
             {.va = to + (va - from), .pte = pte, .count = 1, .kind = XOK_PT_SET, .level = 1, .flags = XOK_PT_CREATE},
