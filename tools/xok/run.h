@@ -43,7 +43,8 @@ u32 terminal_mask(void);                      // bit n: descriptor n is a termin
 void terminal_size(u16 *rows, u16 *cols);     // 0, 0 without one
 void terminal_raw(void);                      // standard input, undone by every way out
 void terminal_restore(void);
-void terminal_suspend(void);                  // stops this process as SIGTSTP does, terminal restored meanwhile
+void terminal_suspend(void);                  // stops this process, terminal restored
+void terminal_resume(void);                   // after SIGCONT: raw again if it was
 void log_write(const char *text, size_t len); // to standard error, lines right in raw mode too
 
 // session.c: moves bytes until the program has ended. Returns the exit status for the command.

@@ -11,6 +11,7 @@
 
 static struct termios saved;
 static volatile sig_atomic_t is_raw;
+static bool wanted;
 
 u32 terminal_mask(void)
 {
@@ -60,15 +61,19 @@ void terminal_raw(void)
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
         sigaction(deadly[i], &action, NULL);
     atexit(terminal_restore);
+    wanted = true;
     make_raw();
 }
 
 void terminal_suspend(void)
 {
-    bool raw = is_raw;
     terminal_restore();
     raise(SIGSTOP);
-    if (raw && tcgetattr(STDIN_FILENO, &saved) == 0)
+}
+
+void terminal_resume(void)
+{
+    if (wanted && !is_raw && tcgetattr(STDIN_FILENO, &saved) == 0)
         make_raw();
 }
 
