@@ -55,9 +55,10 @@ struct env {
     u32 flags, guardian;
     u8 saved;
     bool fresh_fpu;
-    u32 notify;            // bits not yet delivered
+    u32 notify;            // bits for which the upcall is still to be raised
     u32 running_on;        // processor index + 1, 0 if not running
     u32 slots;             // list of slots: cpu << 16 | position, + 1; 0 ends
+    u32 slot_count;
     u32 heap_at;           // index in its processor's deadline heap, 0 if none
     u16 heap_cpu;
     u64 deadline;          // ns
@@ -75,7 +76,10 @@ struct cpu {
     u64 space;             // CR3 loaded
     u32 position;          // of the slot being used
     u64 slice_end;         // ns
+    u64 slice_end_tsc;     // the same moment
     u64 timer_at;          // ns for which the timer is armed, 0 if not
+    bool leaving;          // env is giving up this processor: who wakes now may well run here next
+    struct env *untold;    // woken meanwhile, and no other processor was told
     bool need_resched;     // set under the BKL, read on the way to ring 3
     volatile u32 shootdown;// requests not yet served: no lock, atomic
     u64 runnable[XOK_SLOTS_PER_CPU / 64]; // bit: the slot's environment could run
@@ -96,6 +100,11 @@ struct trap_frame {
     u64 vector, error, rip, cs, rflags, rsp, ss;
 };
 
+enum { MSR_EFER = 0xc0000080, MSR_STAR = 0xc0000081, MSR_LSTAR, MSR_CSTAR, MSR_FMASK,
+       MSR_FSBASE = 0xc0000100, MSR_GSBASE, MSR_KERNEL_GSBASE };
+// Interrupt stacks: number n is tss.ist[n - 1].
+enum { IST_USER = 1 /* the running environment's exc_top */, IST_NMI, IST_DOUBLE, IST_MACHINE };
+
 // ---- boot/main.c
 extern struct xok_info info;           // writable view of the exposed structure
 extern char kernel_end[];
@@ -115,7 +124,7 @@ void cpu_init(u32 index, u32 apic_id, u64 stack_top); // descriptor tables, MSRs
 void fpu_init(void);
 void fpu_save(struct env *e), fpu_load(struct env *e);
 void tlb_flush_page(u64 va), tlb_flush_all(void);
-void tlb_shootdown(u64 space, bool shared); // others that run `space` (or any) drop everything; waits
+void tlb_shootdown(u64 a, u64 b, bool all); // others that run space a or b (or any) drop all; waits for them
 void tlb_serve(void);
 bool user_range(u64 va, u64 len);
 s64 copy_in(void *to, u64 from, u64 n);   // 0 or XOK_E_FAULT
@@ -148,7 +157,7 @@ bool page_may(const struct cap *c, u64 ppn, u32 rights);
 void *expose(u64 va, u64 pa);       // map one page of exposed state; returns the kernel's view
 void *mmio_map(u64 pa, u64 len);
 
-// ---- mem/pt.c
+// ---- mem/space.c, mem/pt.c; tables themselves: mem/table.h
 extern u64 kernel_space;            // PML4 of the kernel's half
 u64 space_new(const struct cap *c); // physical address, 0
 void space_ref(u64 space), space_drop(u64 space);
@@ -177,11 +186,13 @@ void upcall_push(struct env *e, u64 kind, u64 addr, u64 error, u64 *rip, u64 *rs
 void sched_init(struct cpu *c);
 void env_ready(struct env *e);      // may run in its slots
 void env_unready(struct env *e);
-void schedule(void) __attribute__((noreturn)); // BKL held
+void schedule(void) __attribute__((noreturn)); // BKL held; from the next slot on
+void env_run_ends(struct cpu *c);   // c->env runs no more; its registers are saved or lost
 void env_switch(struct env *e) __attribute__((noreturn)); // run e now for the rest of the slice
 void slot_release_all(struct env *e);
 void slot_give(struct env *e, u32 cpu, u32 pos); // pos is free
 void timer_tick(void);
+void timer_set(struct cpu *c);      // arms it for the slice's end if others wait, or the next deadline
 bool env_wake_check(struct env *e); // true if e is not, or no longer, asleep
 void wakes_drain(struct env *e);
 
@@ -194,7 +205,8 @@ void pred_touch_phys(u64 pa);
 // ---- dev/
 #include "dev/dev.h"
 
-#define XOK_EXIT_PANIC 0x3f // debug_exit code of a kernel panic
+#define XOK_EXIT_PANIC 0x3f // debug_exit code of a kernel panic: QEMU exits with 0x7f
+#define ENV_SLOTS_MAX 256   // slots of one environment: bounds what it costs to put it to sleep and wake it
 
 // ---- cpu/print.c
 void klog(const char *f, ...) __attribute__((format(printf, 1, 2)));
@@ -263,8 +275,6 @@ static inline struct cpuid cpuid(u32 leaf, u32 sub)
     __asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
     return r;
 }
-static inline u64 clock_ns(void)
-{
-    return (u64)(((unsigned __int128)rdtsc() * info.tsc_mult) >> 32);
-}
+static inline u64 clock_at(u64 tsc) { return (u64)(((unsigned __int128)tsc * info.tsc_mult) >> 32); }
+static inline u64 clock_ns(void) { return clock_at(rdtsc()); } // since machine start
 #endif

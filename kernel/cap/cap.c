@@ -185,7 +185,7 @@ s64 sys_cap_copy(u64 slot, u64 over, u64 target, u64 rights, u64 to)
     if (!cap_slot(me, slot, &c) || !cap_slot(me, over, &o) || !cap_over(&o, e->name, XOK_W))
         return XOK_E_CAP;
     if (rights & ~(u64)c.rights || !rights || to >= XOK_CAP_SLOTS)
-        return rights == XOK_ALL ? XOK_E_CAP : XOK_E_ARG;
+        return XOK_E_ARG;
     if (e->caps[to].name)
         return XOK_E_BUSY;
     e->caps[to] = (struct cap){c.name, rights};

@@ -20,11 +20,8 @@ struct cpu cpus[XOK_CPU_MAX];
 extern void syscall_entry(void);
 extern s64 user_copy(void *to, const void *from, u64 n);
 
-enum { MSR_EFER = 0xc0000080, MSR_STAR = 0xc0000081, MSR_LSTAR, MSR_CSTAR, MSR_FMASK,
-       MSR_FSBASE = 0xc0000100, MSR_GSBASE, MSR_KERNEL_GSBASE };
 enum { CR4_OSFXSR = 1 << 9, CR4_OSXMMEXCPT = 1 << 10, CR4_UMIP = 1 << 11, CR4_FSGSBASE = 1 << 16,
        CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, CR4_PGE = 1 << 7 };
-enum { STACK_PAGES_IST = 1 };
 
 static u64 xcr0;
 
@@ -112,7 +109,7 @@ void cpu_init(u32 index, u32 apic, u64 stack_top)
     c->tss.rsp[0] = stack_top;
     static u8 ist_stacks[XOK_CPU_MAX][3][4096] __attribute__((aligned(16)));
     for (int i = 0; i < 3; i++) // NMI, double fault, machine check
-        c->tss.ist[1 + i] = (u64)ist_stacks[index][i] + sizeof ist_stacks[0][0];
+        c->tss.ist[IST_NMI - 1 + i] = (u64)ist_stacks[index][i] + sizeof ist_stacks[0][0];
     descriptors(c);
     wrmsr(MSR_GSBASE, (u64)c);
     wrmsr(MSR_KERNEL_GSBASE, 0);
@@ -165,23 +162,21 @@ void tlb_serve(void)
     }
 }
 
-void tlb_shootdown(u64 space, bool shared)
+void tlb_shootdown(u64 a, u64 b, bool all)
 {
     struct cpu *me = this_cpu();
-    if (info.cpu_count == 1)
-        return;
     u32 asked = 0;
-    for (u32 i = 0; i < info.cpu_count; i++) {
+    for (u32 i = 0; info.cpu_count > 1 && i < info.cpu_count; i++) {
         struct cpu *c = &cpus[i];
-        if (c == me || !c->self || (!shared && c->space != space))
+        if (c == me || c->space == kernel_space || !(all || c->space == a || c->space == b))
             continue;
         __atomic_store_n(&c->shootdown, 1, __ATOMIC_SEQ_CST);
         apic_ipi(c->apic_id, VECTOR_SHOOTDOWN);
         me->info->shootdowns++;
         asked |= 1u << i;
     }
-    for (u32 i = 0; i < info.cpu_count; i++)
-        while (asked & 1u << i && __atomic_load_n(&cpus[i].shootdown, __ATOMIC_ACQUIRE))
+    for (u32 i = 0; asked >> i; i++)
+        while (asked >> i & 1 && __atomic_load_n(&cpus[i].shootdown, __ATOMIC_ACQUIRE))
             __builtin_ia32_pause();
 }
 

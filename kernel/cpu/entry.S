@@ -135,6 +135,13 @@ trap_resume:
         mov     %rdi, %rsp
         jmp     trap_return
 
+// schedule(): what called it is over, so the next environment starts on an empty stack.
+        .globl  schedule
+schedule:
+        mov     %gs:CPU_STACK, %rsp
+        xor     %ebp, %ebp
+        call    schedule_next
+
 // ---- idle: waits for an interrupt on this processor's stack, with the lock released by the caller
         .globl  idle_wait
 idle_wait:

@@ -18,7 +18,8 @@ static struct {
 } handlers[256];
 
 enum { GATE_INTERRUPT = 0x8e, GATE_TRAP = 0x8f, DPL3 = 0x60 };
-enum { IST_USER = 1, IST_NMI = 2, IST_DOUBLE = 3, IST_MACHINE = 4 };
+enum { RFLAGS_AC = 1 << 18 };
+enum { DEATHS_TOLD = 16 };
 enum { X_DB = 1, X_NMI = 2, X_DF = 8, X_PF = 14, X_MC = 18 };
 
 static void gate_set(u32 vector, u64 target, u16 selector, u8 ist, u8 type)
@@ -86,10 +87,13 @@ static void frame_save(struct env *e, const struct trap_frame *f)
 static void die(struct trap_frame *f, u8 death) __attribute__((noreturn));
 static void die(struct trap_frame *f, u8 death)
 {
+    static u32 told; // a program that makes environments die must not own the log
     struct env *e = this_cpu()->env;
-    klog("environment %x dies: reason %u, vector %lu", e->id, death, f->vector);
-    dump(f);
     kernel_lock();
+    if (told++ < DEATHS_TOLD || boot_option("verbose")) {
+        klog("environment %x dies: reason %u, vector %lu", e->id, death, f->vector);
+        dump(f);
+    }
     frame_save(e, f);
     env_kill(e, death);
     schedule();
@@ -101,6 +105,9 @@ static void page_fault(struct trap_frame *f)
     u64 addr = read_cr2();
     if (!e->entry[XOK_UP_FAULT] || !e->upcall)
         die(f, XOK_DEATH_UPCALL);
+    if (!e->exc_top && addr > -XOK_PAGE_SIZE)
+        die(f, XOK_DEATH_EXC); // an exception with no stack to go to: the processor pushed below address 0
+    KENVS[XOK_ENV_INDEX(e->id)].faults++;
     this_cpu()->info->entries[XOK_ENTRY_FAULT]++;
     this_cpu()->info->upcalls[XOK_UP_FAULT]++;
     upcall_push(e, XOK_UP_FAULT, addr, f->error, &f->rip, &f->rsp, &f->rflags);
@@ -139,10 +146,11 @@ static void interrupt(struct trap_frame *f)
             wakes_drain(e);
             schedule();
         }
-        if (e->notify && e->ctl && !e->ctl->upcall_mask && e->entry[XOK_UP_NOTIFY]) {
+        if (e->notify && !e->ctl->upcall_mask) {
             frame_save(e, f);
             return_to_env(e);
         }
+        timer_set(c);
     }
     kernel_unlock();
 }
@@ -150,6 +158,8 @@ static void interrupt(struct trap_frame *f)
 void trap(struct trap_frame *f)
 {
     bool user = f->cs & 3;
+    if (user && f->rflags & RFLAGS_AC && info.cpu_features & XOK_CPU_SMAP)
+        __asm__ volatile("clac"); // interrupts and faults keep the program's AC
     if (f->vector == X_PF && user) {
         page_fault(f);
     } else if (f->vector == X_PF && f->rip - (u64)user_copy < (u64)(user_copy_end - user_copy)) {
@@ -164,20 +174,29 @@ void trap(struct trap_frame *f)
     }
 }
 
+// Pushes the NOTIFY upcall on e's saved state, unless the library has seen the bits by itself.
+static void notify_push(struct env *e)
+{
+    struct xok_regs *r = &e->regs;
+    u32 bits = e->notify & __atomic_load_n(&e->ctl->notify, __ATOMIC_RELAXED);
+    e->notify = 0;
+    if (!bits)
+        return;
+    e->ctl->upcall_mask = 1;
+    this_cpu()->info->upcalls[XOK_UP_NOTIFY]++;
+    upcall_push(e, XOK_UP_NOTIFY, bits, 0, &r->rip, &r->rsp, &r->rflags);
+}
+
 // Leaves for ring 3 with e's saved state, a pending NOTIFY upcall pushed on top of it.
 void return_to_env(struct env *e)
 {
     struct xok_regs *r = &e->regs;
-    if (e->notify && e->ctl && e->entry[XOK_UP_NOTIFY] && !e->ctl->upcall_mask) {
-        e->ctl->notify |= e->notify;
-        e->ctl->upcall_mask = 1;
-        this_cpu()->info->upcalls[XOK_UP_NOTIFY]++;
-        upcall_push(e, XOK_UP_NOTIFY, e->notify, 0, &r->rip, &r->rsp, &r->rflags);
-        e->notify = 0;
-        if (!r->rip) {
-            env_kill(e, XOK_DEATH_UPCALL);
-            schedule();
-        }
+    if (e->notify && !e->ctl->upcall_mask)
+        notify_push(e);
+    // iretq to a non-canonical address would fault here, in ring 0. 0 is a full upcall stack.
+    if (!r->rip || (u64)((s64)(r->rip << 16) >> 16) != r->rip) {
+        env_kill(e, r->rip ? XOK_DEATH_EXC : XOK_DEATH_UPCALL);
+        schedule();
     }
     bool call = e->saved == SAVED_CALL;
     struct trap_frame f = {

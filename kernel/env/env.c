@@ -184,8 +184,10 @@ s64 sys_env_setup(u64 slot, u64 target, u64 setup)
         return XOK_E_CAP;
     if (copy_in(&s, setup, sizeof s))
         return XOK_E_FAULT;
-    if (!setup_ok(&s) || (e != me && e->running_on))
+    if (!setup_ok(&s))
         return XOK_E_ARG;
+    if (e != me && e->running_on)
+        return XOK_E_BUSY;
     if (!user_page(e->space, s.ctl, true, &ctl) || !user_page(e->space, s.upcall_stack, true, &upcall) ||
         pages[ctl].pins == 0xffff || pages[upcall].pins == 0xffff)
         return XOK_E_FAULT;
@@ -203,10 +205,11 @@ s64 sys_env_setup(u64 slot, u64 target, u64 setup)
     e->bounce = s.bounce;
     memcpy(e->entry, s.entry, sizeof e->entry);
     e->flags = s.flags;
+    e->notify = 0;
     e->guardian = s.guardian;
     e->ctl->id = e->id;
     if (e == me)
-        this_cpu()->tss.ist[1] = e->exc_top;
+        this_cpu()->tss.ist[0] = e->exc_top;
     return 0;
 }
 
@@ -246,6 +249,23 @@ s64 sys_env_run(u64 slot, u64 target)
     return 0;
 }
 
+// Has e's processor let go of it: that takes its interrupt, and the lock for a moment. NULL: somebody else
+// freed it meanwhile. Two that stop each other do not wait for ever: the loser is dead, and leaves.
+static struct env *env_stop(struct env *e, u64 id)
+{
+    struct env *me = this_cpu()->env;
+    KENVS[XOK_ENV_INDEX(e->id)].state = XOK_ENV_DEAD;
+    apic_ipi(cpus[e->running_on - 1].apic_id, VECTOR_KICK);
+    while ((e = env_find(id)) && e->running_on) {
+        kernel_unlock();
+        __builtin_ia32_pause();
+        kernel_lock();
+        if (KENVS[XOK_ENV_INDEX(me->id)].state == XOK_ENV_DEAD)
+            schedule();
+    }
+    return e;
+}
+
 s64 sys_env_free(u64 slot, u64 target)
 {
     struct cpu *cpu = this_cpu();
@@ -256,20 +276,16 @@ s64 sys_env_free(u64 slot, u64 target)
     if (!cap_slot(me, slot, &c) || !cap_over(&c, e->name, XOK_W))
         return XOK_E_CAP;
     if (e == me) {
+        cpu->leaving = true;
         wakes_drain(e);
-        cpu->env = NULL;
-        e->running_on = 0;
+        env_run_ends(cpu);
         env_destroy(e);
         schedule();
     }
-    if (e->running_on) { // its processor lets go of it at the interrupt
-        if (KENVS[XOK_ENV_INDEX(e->id)].state != XOK_ENV_DEAD)
-            env_kill(e, XOK_DEATH_NONE);
-        cpus[e->running_on - 1].need_resched = true;
-        apic_ipi(cpus[e->running_on - 1].apic_id, VECTOR_KICK);
-        return XOK_E_AGAIN;
-    }
-    env_destroy(e);
+    if (e->running_on)
+        e = env_stop(e, target);
+    if (e)
+        env_destroy(e);
     return 0;
 }
 
@@ -284,10 +300,18 @@ s64 sys_env_notify(u64 slot, u64 target, u64 bits)
     u8 state = KENVS[XOK_ENV_INDEX(e->id)].state;
     if (state == XOK_ENV_DEAD || !e->ctl)
         return XOK_E_ENV;
-    e->notify |= bits;
+    if (bits > ~0u)
+        return XOK_E_ARG;
+    __atomic_fetch_or(&e->ctl->notify, (u32)bits, __ATOMIC_SEQ_CST);
+    if (e->entry[XOK_UP_NOTIFY])
+        e->notify |= bits;
     if (state == XOK_ENV_ASLEEP) {
         e->regs.rax = 0;
         env_ready(e);
+    } else if (e == me && e->notify && !e->ctl->upcall_mask) {
+        e->regs.rax = 0;
+        e->saved = SAVED_CALL;
+        return_to_env(e);
     } else if (e->running_on && e != me) {
         apic_ipi(cpus[e->running_on - 1].apic_id, VECTOR_KICK);
     }
@@ -309,9 +333,9 @@ s64 sys_env_base(u64 which, u64 base)
     if (which > 1 || !user_range(base, 0))
         return XOK_E_ARG;
     if (which)
-        e->regs.gsbase = base, wrmsr(0xc0000102, base);
+        e->regs.gsbase = base, wrmsr(MSR_KERNEL_GSBASE, base);
     else
-        e->regs.fsbase = base, wrmsr(0xc0000100, base);
+        e->regs.fsbase = base, wrmsr(MSR_FSBASE, base);
     return 0;
 }
 
@@ -385,6 +409,8 @@ void env_boot(u64 module_pa, u64 module_len)
     e->regs.rflags = 2;
     e->regs.rdi = info.module_ppn = module_pa / XOK_PAGE_SIZE;
     e->regs.rsi = info.module_pages = (module_len + XOK_PAGE_SIZE - 1) / XOK_PAGE_SIZE;
+    KNAMES[XOK_NAME_ROOT].used[XOK_RES_PAGES] += info.module_pages; // given to the root by page_init
+    KNAMES[XOK_NAME_ROOT].refs += info.module_pages;
     e->saved = SAVED_ALL;
     slot_give(e, 0, 0);
     env_ready(e);

@@ -10,6 +10,7 @@ enum { WORDS = XOK_SLOTS_PER_CPU / 64, WORDS2 = XOK_SLOTS_PER_CPU / 4096 };
 enum { HEAP_MAX = XOK_ENV_MAX };
 
 extern void idle_wait(void);
+static u64 slot_tsc; // XOK_SLOT_NS in ticks of the time stamp counter
 
 // ---- bitmaps -----------------------------------------------------------------------------------------------
 static void bit_set(u64 *l1, u64 *l2, u64 *l3, u32 i)
@@ -122,9 +123,9 @@ static void heap_remove(struct env *e)
     heap_down(c, env_by_index(last)->heap_at);
 }
 
-static void timer_set(struct cpu *c)
+void timer_set(struct cpu *c)
 {
-    u64 want = c->env ? c->slice_end : ~0ul;
+    u64 want = c->env && c->runnable3 ? c->slice_end : ~0ul;
     if (c->heap_len)
         want = MIN(want, env_by_index(c->heap[1])->deadline);
     if (want == ~0ul || (c->timer_at && c->timer_at <= want))
@@ -135,23 +136,38 @@ static void timer_set(struct cpu *c)
 }
 
 // ---- ready and asleep -------------------------------------------------------------------------------------------
-void env_ready(struct env *e)
+// e has become runnable. An idle processor that holds one of its slots starts at once; one that runs
+// another without a timer must arm it, for now its slice has an end.
+static void processors_tell(struct env *e)
 {
-    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
-    heap_remove(e);
-    i->state = XOK_ENV_READY;
-    if (e->running_on)
-        return;
-    slots_mark(e, true);
-    if (info.cpu_count == 1)
-        return;
+    struct cpu *me = this_cpu(), *busy = NULL;
     for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff]) {
         struct cpu *c = &cpus[(s - 1) >> 16];
-        if (!c->env && c != this_cpu()) {
+        if (c == me && (!c->env || c->leaving) && !c->untold) {
+            c->untold = e;
+            return;
+        }
+        if (c != me && !c->env) {
             apic_ipi(c->apic_id, VECTOR_KICK);
             return;
         }
+        if (!busy || c == me)
+            busy = c;
     }
+    if (busy == me)
+        timer_set(me);
+    else if (busy && !busy->timer_at)
+        apic_ipi(busy->apic_id, VECTOR_KICK);
+}
+
+void env_ready(struct env *e)
+{
+    heap_remove(e);
+    KENVS[XOK_ENV_INDEX(e->id)].state = XOK_ENV_READY;
+    if (e->running_on)
+        return;
+    slots_mark(e, true);
+    processors_tell(e);
 }
 
 void env_unready(struct env *e)
@@ -185,24 +201,46 @@ void wakes_drain(struct env *e)
 }
 
 // ---- dispatch -------------------------------------------------------------------------------------------------------
+// The FS and GS bases belong to the environment. Between swapgs and swapgs nothing can interrupt.
+static void bases_save(struct env *e)
+{
+    if (info.cpu_features & XOK_CPU_FSGSBASE) // without it a program changes them by env_base only
+        __asm__ volatile("rdfsbase %0; swapgs; rdgsbase %1; swapgs" : "=r"(e->regs.fsbase), "=r"(e->regs.gsbase));
+}
+
+static void bases_load(const struct env *e)
+{
+    if (info.cpu_features & XOK_CPU_FSGSBASE) {
+        __asm__ volatile("wrfsbase %0; swapgs; wrgsbase %1; swapgs" : : "r"(e->regs.fsbase), "r"(e->regs.gsbase));
+    } else {
+        wrmsr(MSR_FSBASE, e->regs.fsbase);
+        wrmsr(MSR_KERNEL_GSBASE, e->regs.gsbase);
+    }
+}
+
+void env_run_ends(struct cpu *c)
+{
+    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(c->env->id)];
+    i->run_tsc += rdtsc() - c->env->since;
+    i->cpu = 0xffff;
+    c->env->running_on = 0;
+    c->env = NULL;
+    c->info->env = 0;
+}
+
 static void leave(struct cpu *c)
 {
     struct env *e = c->env;
     if (!e)
         return;
-    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
     fpu_save(e);
-    if (info.cpu_features & XOK_CPU_FSGSBASE)
-        __asm__ volatile("rdfsbase %0" : "=r"(e->regs.fsbase));
-    if (info.cpu_features & XOK_CPU_FSGSBASE)
-        e->regs.gsbase = rdmsr(0xc0000102);
-    i->run_tsc += rdtsc() - e->since;
-    i->cpu = 0xffff;
-    e->running_on = 0;
-    c->env = NULL;
-    c->info->env = 0;
-    if (i->state == XOK_ENV_READY)
+    bases_save(e);
+    env_run_ends(c);
+    if (KENVS[XOK_ENV_INDEX(e->id)].state == XOK_ENV_READY) {
         slots_mark(e, true);
+        if (info.cpu_count > 1)
+            processors_tell(e);
+    }
 }
 
 static void enter(struct cpu *c, struct env *e)
@@ -218,20 +256,15 @@ static void enter(struct cpu *c, struct env *e)
         c->space = e->space;
         c->info->space_switches++;
     }
-    c->tss.ist[1] = e->exc_top;
-    if (info.cpu_features & XOK_CPU_FSGSBASE)
-        __asm__ volatile("wrfsbase %0" : : "r"(e->regs.fsbase));
-    else
-        wrmsr(0xc0000100, e->regs.fsbase);
-    wrmsr(0xc0000102, e->regs.gsbase);
+    c->tss.ist[IST_USER - 1] = e->exc_top;
+    bases_load(e);
     fpu_load(e);
     i->cpu = c->index;
     i->slices++;
     e->since = rdtsc();
-    if (e->ctl)
-        e->ctl->cpu = c->index;
 }
 
+// Runs e for what is left of the slice.
 void env_switch(struct env *e)
 {
     struct cpu *c = this_cpu();
@@ -239,7 +272,14 @@ void env_switch(struct env *e)
         leave(c);
         enter(c, e);
     }
-    c->need_resched = false;
+    if (e->ctl) {
+        e->ctl->cpu = c->index;
+        e->ctl->slice_end = c->slice_end_tsc;
+    }
+    c->leaving = c->need_resched = false;
+    if (c->untold && c->untold != e)
+        processors_tell(c->untold);
+    c->untold = NULL;
     timer_set(c);
     return_to_env(e);
 }
@@ -263,6 +303,7 @@ static void idle(struct cpu *c)
         write_cr3(kernel_space);
         c->space = kernel_space;
     }
+    c->untold = NULL;
     timer_set(c);
     kernel_unlock();
     idle_wait();
@@ -270,14 +311,17 @@ static void idle(struct cpu *c)
     c->info->idle_tsc += rdtsc() - from;
 }
 
-void schedule(void)
+// On an empty stack; see entry.S.
+void schedule_next(void)
 {
     struct cpu *c = this_cpu();
     struct env *e;
     leave(c);
     while (!(e = next_runnable(c)))
         idle(c);
-    c->slice_end = clock_ns() + XOK_SLOT_NS;
+    u64 now = rdtsc();
+    c->slice_end_tsc = now + slot_tsc;
+    c->slice_end = clock_at(now) + XOK_SLOT_NS;
     env_switch(e);
 }
 
@@ -293,11 +337,8 @@ void timer_tick(void)
         e->regs.rax = 1;
         env_ready(e);
     }
-    if (c->env && now >= c->slice_end) {
-        wakes_drain(c->env);
-        c->need_resched = c->runnable3;
-        c->slice_end = now + XOK_SLOT_NS;
-    }
+    if (c->env && now >= c->slice_end && c->runnable3)
+        c->need_resched = true;
     timer_set(c);
 }
 
@@ -305,6 +346,7 @@ void sched_init(struct cpu *c)
 {
     for (u32 at = 0; at < XOK_SLOTS_PER_CPU * sizeof(u32); at += XOK_PAGE_SIZE)
         expose((u64)((u32(*)[XOK_SLOTS_PER_CPU])XOK_SLOTS_VA)[c->index] + at, kpage_alloc());
+    slot_tsc = (XOK_SLOT_NS << 32) / info.tsc_mult;
     static u32 heaps[XOK_CPU_MAX][HEAP_MAX + 1];
     c->heap = heaps[c->index];
     u64 *bits = slot_free_bits[c->index];
@@ -321,6 +363,7 @@ void slot_give(struct env *e, u32 cpu, u32 pos)
     KSLOTS[cpu][pos] = e->id;
     slot_next[cpu][pos] = e->slots;
     e->slots = (cpu << 16 | pos) + 1;
+    e->slot_count++;
     struct cpu *c = &cpus[cpu];
     if (KENVS[XOK_ENV_INDEX(e->id)].state == XOK_ENV_READY && !e->running_on)
         bit_set(c->runnable, c->runnable2, &c->runnable3, pos);
@@ -332,6 +375,7 @@ static void slot_take(struct env *e, u32 cpu, u32 pos)
     while (*at != want)
         at = &slot_next[(*at - 1) >> 16][(*at - 1) & 0xffff];
     *at = slot_next[cpu][pos];
+    e->slot_count--;
     struct cpu *c = &cpus[cpu];
     u64 *bits = slot_free_bits[cpu];
     bit_clear(c->runnable, c->runnable2, &c->runnable3, pos);
@@ -365,10 +409,14 @@ s64 sys_slot_alloc(u64 slot, u64 target, u64 cpu, u64 pos)
     } else if (KSLOTS[cpu][pos]) {
         return XOK_E_BUSY;
     }
+    if (e->slot_count >= ENV_SLOTS_MAX)
+        return XOK_E_FULL;
     s64 r = quota_charge(e->name, XOK_RES_SLOTS, 1);
     if (r)
         return r;
     slot_give(e, cpu, pos);
+    if (KENVS[XOK_ENV_INDEX(e->id)].state == XOK_ENV_READY && !e->running_on)
+        processors_tell(e);
     return pos;
 }
 
@@ -402,37 +450,56 @@ static bool may_donate(struct cpu *c, struct env *to)
 s64 sys_yield(u64 to)
 {
     struct cpu *c = this_cpu();
-    struct env *e = c->env, *t = to ? env_find(to) : NULL;
+    struct env *e = c->env;
+    c->leaving = true;
     wakes_drain(e);
+    struct env *t = to ? env_find(to) : NULL;
     e->regs.rax = 0;
     e->saved = SAVED_CALL;
     if (may_donate(c, t))
         env_switch(t);
-    if (!c->runnable3) {
-        e->saved = SAVED_NOTHING;
-        return 0;
-    }
-    schedule();
+    if (c->runnable3)
+        schedule();
+    c->leaving = false;
+    return 0;
+}
+
+// Nothing to wait for? Then *result is the answer of sleep.
+static bool sleep_over(struct env *e, u64 deadline, s64 *result)
+{
+    *result = 0;
+    if (e->ctl->event || pred_true(e))
+        return true;
+    *result = 1;
+    return deadline && deadline <= clock_ns();
 }
 
 s64 sys_sleep(u64 deadline, u64 to)
 {
     struct cpu *c = this_cpu();
-    struct env *e = c->env, *t = to ? env_find(to) : NULL;
+    struct env *e = c->env;
+    s64 result;
     if (!e->ctl)
         return XOK_E_ARG;
-    wakes_drain(e);
-    if (e->ctl->event || pred_true(e) || e->notify)
-        return 0;
-    if (deadline && deadline <= clock_ns())
-        return 1;
+    e->ctl->pred_tag = 0;
+    if (sleep_over(e, deadline, &result)) {
+        wakes_drain(e);
+        return result;
+    }
     e->regs.rax = 0;
     e->saved = SAVED_CALL;
+    if (e->notify && !e->ctl->upcall_mask) {
+        wakes_drain(e);
+        return_to_env(e);
+    }
     KENVS[XOK_ENV_INDEX(e->id)].state = XOK_ENV_ASLEEP;
     if (deadline) {
         e->deadline = deadline;
         heap_add(c, e);
     }
+    c->leaving = true;
+    wakes_drain(e);
+    struct env *t = to ? env_find(to) : NULL;
     if (may_donate(c, t))
         env_switch(t);
     schedule();

@@ -94,54 +94,87 @@ static void free_unlink(u64 ppn)
         info.pages_peak = used;
 }
 
-static bool within(u64 pa, u64 from, u64 len)
+// Page infos of pages from..to-1. The free ones make one run of the free list, highest page first, so that
+// pages which nobody asks for by number come from the top and large runs stay whole below.
+static void range_init(u64 from, u64 to, u8 type)
 {
-    return pa - from < len;
+    struct xok_page_info fill = {.type = type};
+    if (type == XOK_PAGE_USER)
+        fill.acl[0] = XOK_ACL(XOK_NAME_ROOT, XOK_ALL);
+    if (type != XOK_PAGE_FREE) {
+        for (u64 i = from; i < to; i++)
+            pages[i] = fill;
+        return;
+    }
+    for (u64 i = from; i < to; i++) {
+        fill.next = i - 1, fill.prev = i + 1;
+        pages[i] = fill;
+    }
+    pages[from].next = info.free_head;
+    if (info.free_head)
+        pages[info.free_head].prev = from;
+    info.free_head = to - 1;
+    pages[to - 1].prev = 0;
+    info.pages_free += to - from;
+}
+
+// Memory from `at` on that is all of one kind: where it ends (at most `end`), and the kind.
+static u64 kind_of(u64 at, u64 end, u64 kernel_to, const struct start_module *m, u8 *type)
+{
+    u64 module_from = m ? m->addr & ~4095ul : 0, module_to = m ? (m->addr + m->size + 4095) & ~4095ul : 0;
+    const u64 edges[] = {0x100000, 0x200000, kernel_to, module_from, module_to};
+    *type = at < 0x100000 || (at >= 0x200000 && at < kernel_to) ? XOK_PAGE_KERNEL
+            : at >= module_from && at < module_to               ? XOK_PAGE_USER
+                                                                : XOK_PAGE_FREE;
+    for (u32 i = 0; i < countof(edges); i++)
+        if (edges[i] > at)
+            end = MIN(end, edges[i]);
+    return end;
+}
+
+// The loader's list need not be in order: finds the RAM at `at`, or the next above it.
+static bool ram_at(const struct start_info *s, u64 at, u64 *from, u64 *to)
+{
+    const struct start_memory *map = phys_to_virt(s->memmap);
+    *from = ~0ul;
+    for (u32 i = 0; i < s->memmap_entries; i++) {
+        u64 lo = (map[i].addr + 4095) & ~4095ul, hi = (map[i].addr + map[i].size) & ~4095ul;
+        if (map[i].type == 1 && hi > at && lo < hi && MAX(lo, at) < *from)
+            *from = MAX(lo, at), *to = hi;
+    }
+    return *from != ~0ul;
 }
 
 void page_init(u64 start_info)
 {
-    struct start_info *s = phys_to_virt(start_info);
-    struct start_memory *map = phys_to_virt(s->memmap);
-    struct start_module *module = s->modules ? phys_to_virt(s->module_list) : NULL;
-    u64 top = 0;
-    for (u32 i = 0; i < s->memmap_entries; i++)
-        if (map[i].type == 1)
-            top = MAX(top, map[i].addr + map[i].size);
-    page_count = top / XOK_PAGE_SIZE;
+    const struct start_info *s = phys_to_virt(start_info);
+    const struct start_module *module = s->modules ? phys_to_virt(s->module_list) : NULL;
+    u64 from, to, kernel_to, size;
     bump = (u64)kernel_end - KERNEL_BASE;
-    for (u32 i = 0; i < s->memmap_entries; i++)
-        if (map[i].type == 1)
-            direct_map(map[i].addr, map[i].addr + map[i].size, 0);
-    u64 size = (page_count * sizeof *pages + 0x1fffff) & ~0x1ffffful;
-    u64 table = bump_take(size, 0x200000);
-    pages = phys_to_virt(table);
+    for (u64 at = 0; ram_at(s, at, &from, &to); at = to) {
+        direct_map(from, to, 0);
+        page_count = to / XOK_PAGE_SIZE;
+    }
+    size = (page_count * sizeof *pages + 0x1fffff) & ~0x1ffffful;
+    pages = phys_to_virt(bump_take(size, 0x200000));
     for (u64 at = 0; at < size; at += 0x200000)
         *kernel_entry(XOK_PAGES_VA + at, 2) =
-            (table + at) | XOK_PTE_P | XOK_PTE_U | XOK_PTE_PS | XOK_PTE_NX;
-    // The tables that grow later must have their roots now: address spaces copy the root entries.
+            (virt_to_phys(pages) + at) | XOK_PTE_P | XOK_PTE_U | XOK_PTE_PS | XOK_PTE_NX;
+    // Address spaces copy root entries, so what is exposed later must have its tables' roots now.
     kernel_entry(XOK_INFO_VA, 1);
     kernel_entry(XOK_INFO_VA + EXPOSED_ALIAS, 1);
-    memset(pages, 0, page_count * sizeof *pages); // type NONE
-    u64 reserved = bump; // a little more may be taken below: none is, once the list stands
-    for (u32 i = 0; i < s->memmap_entries; i++) {
-        if (map[i].type != 1)
-            continue;
-        for (u64 pa = (map[i].addr + 4095) & ~4095ul; pa + 4096 <= map[i].addr + map[i].size; pa += 4096) {
-            u64 ppn = pa / 4096;
-            bool kernel = pa < 0x100000 || within(pa, 0x200000, reserved - 0x200000);
-            if (kernel) {
-                pages[ppn].type = XOK_PAGE_KERNEL;
-            } else if (module && within(pa, module->addr & ~4095ul, module->size + 4095)) {
-                pages[ppn].type = XOK_PAGE_USER;
-                pages[ppn].acl[0] = XOK_ACL(XOK_NAME_ROOT, XOK_ALL);
-            } else {
-                pages[ppn].type = XOK_PAGE_FREE;
-                free_push(ppn);
-            }
+    kernel_to = bump;
+    bump = 0;
+    u64 at = 0;
+    while (ram_at(s, at, &from, &to)) {
+        range_init(at / XOK_PAGE_SIZE, from / XOK_PAGE_SIZE, XOK_PAGE_NONE);
+        for (at = from; at < to;) {
+            u8 type;
+            u64 next = kind_of(at, to, kernel_to, module, &type);
+            range_init(at / XOK_PAGE_SIZE, next / XOK_PAGE_SIZE, type);
+            at = next;
         }
     }
-    bump = 0;
     info.page_count = page_count;
     info.pages_peak = page_count - info.pages_free;
 }

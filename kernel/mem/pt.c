@@ -1,457 +1,432 @@
-// Page tables: address spaces as trees of typed, counted table pages, changed only by checked batches.
-//
-// A table page's page_info: refs = entries (or environments, for a root) that point at it; next = entries
-// in use; prev = lowest used index | highest << 16 (bounds that only widen while it is in use).
-#include "kernel.h"
+// Batches of page-table changes. Each operation is checked whole, then done; it works table by table.
+#include "mem/table.h"
 
-u64 kernel_space;
-enum { FLUSH_MAX = 16 };
+enum { FLUSH_MAX = 16 };                     // more stale translations than this: drop all
+enum { CHUNKS = XOK_PT_OP_MAX / 512 + 1 };   // tables that one operation can touch
 #define LEAF_BITS                                                                                        \
     (XOK_PTE_P | XOK_PTE_W | XOK_PTE_U | XOK_PTE_PWT | XOK_PTE_PCD | XOK_PTE_A | XOK_PTE_D | XOK_PTE_SOFT | \
      XOK_PTE_SOFT_HI | XOK_PTE_NX)
-#define TABLE_BITS (XOK_PTE_P | XOK_PTE_W | XOK_PTE_U)
+#define MOD_BITS                                                                                              \
+    (XOK_PTE_W | XOK_PTE_NX | XOK_PTE_A | XOK_PTE_D | XOK_PTE_PWT | XOK_PTE_PCD | XOK_PTE_SOFT | XOK_PTE_SOFT_HI)
+// Far from wrapping, whatever a batch adds to one page.
+#define REFS_MAX 0xffff0000u
 
-// Translations that may be stale when a batch is done.
-struct flush {
+struct batch {
+    const struct cap *cap;
+    u64 space;         // the target's
+    u64 mine;          // the caller's
+    u32 stale;         // translations that must go; > FLUSH_MAX: all
+    bool shared;       // in some table that several spaces use
+    bool stale_mine;   // COPY: in the caller's space too
     u64 va[FLUSH_MAX];
-    u32 count; // > FLUSH_MAX: everything
-    bool shared; // a table that several spaces use was changed
 };
 
-// Where a walk ended: the entry of each level it passed, [level].
-struct walk {
-    u64 *entry[5];
+// The entries of an operation, table by table.
+struct chunk {
+    u64 *entry; // NULL: no table there
+    u64 va;
+    u32 count;
+    bool shared;
 };
 
-static u64 index_of(u64 va, int level) { return va >> (12 + 9 * (level - 1)) & 511; }
-static u64 span_of(int level) { return 1ul << (12 + 9 * (level - 1)); }
-static u64 table_ppn(const void *entry) { return virt_to_phys(entry) / XOK_PAGE_SIZE; }
-static u64 *table_at(u64 entry) { return phys_to_virt(entry & XOK_PTE_ADDR); }
-
-static void table_count(u64 *entry, u64 old, u64 new)
+static inline void stale(struct batch *b, u64 va)
 {
-    struct xok_page_info *p = &pages[table_ppn(entry)];
-    u32 i = (u64)entry / 8 & 511;
-    if (!old && new) {
-        u32 lo = p->prev & 0xffff, hi = p->prev >> 16;
-        p->prev = p->next ? MIN(lo, i) | MAX(hi, i) << 16 : i | i << 16;
-        p->next++;
-    } else if (old && !new) {
-        p->next--;
-    }
+    if (b->stale < FLUSH_MAX)
+        b->va[b->stale] = va;
+    b->stale++;
 }
 
-static u64 table_new(int level, u32 name, s64 *err)
+static void stale_all(struct batch *b, bool shared)
 {
-    *err = quota_charge(name, XOK_RES_PTPAGES, 1);
-    if (*err)
-        return 0;
-    u64 ppn = page_take(XOK_PAGE_PT1 + level - 1, name);
-    if (!ppn) {
-        quota_refund(name, XOK_RES_PTPAGES, 1);
-        *err = XOK_E_NOMEM;
-        return 0;
-    }
-    memset(phys_to_virt(ppn * XOK_PAGE_SIZE), 0, XOK_PAGE_SIZE);
-    return ppn;
+    b->stale = FLUSH_MAX + 1;
+    b->shared |= shared;
 }
 
-static void table_release(u64 ppn)
+static bool pages_ok(const struct cap *c, u64 ppn, u64 n, u32 rights)
 {
-    quota_refund(XOK_ACL_NAME(pages[ppn].acl[0]), XOK_RES_PTPAGES, 1);
-    page_release(ppn);
-}
-
-static void leaf_count(u64 pte, int level, int delta)
-{
-    u64 ppn = XOK_PTE_PPN(pte), n = level == 2 ? XOK_HUGE_PAGES : 1;
-    for (u64 i = 0; i < n; i++)
-        pages[ppn + i].refs += delta;
-}
-
-static bool is_leaf(u64 e, int level)
-{
-    return level == 1 || e & XOK_PTE_PS;
-}
-
-// Drops one reference to a table; the last frees what is below it. Cost: the tables' used ranges.
-static void table_drop(u64 ppn, int level)
-{
-    struct xok_page_info *p = &pages[ppn];
-    if (--p->refs)
-        return;
-    u64 *t = phys_to_virt(ppn * XOK_PAGE_SIZE);
-    if (p->next) {
-        for (u32 i = p->prev & 0xffff, hi = p->prev >> 16; i <= hi; i++) {
-            if (!t[i])
-                continue;
-            if (t[i] & XOK_PTE_P) {
-                if (is_leaf(t[i], level))
-                    leaf_count(t[i], level, -1);
-                else
-                    table_drop(XOK_PTE_PPN(t[i]), level - 1);
-            }
-            t[i] = 0;
-        }
-    }
-    table_release(ppn);
-}
-
-static u64 *walk_to(u64 space, u64 va, int level, u32 create, struct walk *w, s64 *err)
-{
-    u64 *table = phys_to_virt(space);
-    *err = XOK_E_NOTABLE;
-    for (int l = 4;; l--) {
-        u64 *e = &table[index_of(va, l)];
-        w->entry[l] = e;
-        if (l == level)
-            return e;
-        if (!(*e & XOK_PTE_P)) {
-            if (!create || *e)
-                return NULL;
-            u64 ppn = table_new(l - 1, create, err);
-            if (!ppn)
-                return NULL;
-            pages[ppn].refs = 1;
-            table_count(e, 0, 1);
-            *e = ppn * XOK_PAGE_SIZE | TABLE_BITS;
-        } else if (*e & XOK_PTE_PS) {
-            *err = XOK_E_BUSY;
-            return NULL;
-        }
-        table = table_at(*e);
-    }
-}
-
-u64 *space_entry(u64 space, u64 va, int level)
-{
-    struct walk w;
-    s64 err;
-    return walk_to(space, va, level, 0, &w, &err);
-}
-
-bool user_page(u64 space, u64 va, bool write, u64 *ppn)
-{
-    u64 need = XOK_PTE_P | XOK_PTE_U | (write ? XOK_PTE_W : 0), *table = phys_to_virt(space);
-    for (int l = 4; l >= 1; l--) {
-        u64 e = table[index_of(va, l)];
-        if ((e & need) != need)
-            return false;
-        if (is_leaf(e, l)) {
-            *ppn = XOK_PTE_PPN(e) + ((va & (span_of(l) - 1)) >> 12);
-            return true;
-        }
-        table = table_at(e);
-    }
-    return false;
-}
-
-// ---- spaces ----------------------------------------------------------------------------------------------
-u64 space_new(const struct cap *c)
-{
-    s64 err;
-    u64 ppn = table_new(4, c->name, &err);
-    if (!ppn)
-        return 0;
-    u64 *t = phys_to_virt(ppn * XOK_PAGE_SIZE), *k = phys_to_virt(kernel_space);
-    static const u16 shared[] = {256, 384, 448, 511}; // direct map, exposed state, its alias, the kernel
-    for (u32 i = 0; i < countof(shared); i++)
-        t[shared[i]] = k[shared[i]];
-    t[XOK_SELFMAP_SLOT] = ppn * XOK_PAGE_SIZE | XOK_PTE_P | XOK_PTE_U | XOK_PTE_NX;
-    pages[ppn].refs = 1;
-    return ppn * XOK_PAGE_SIZE;
-}
-
-void space_ref(u64 space) { pages[space / XOK_PAGE_SIZE].refs++; }
-
-void space_drop(u64 space)
-{
-    u64 ppn = space / XOK_PAGE_SIZE, *t = phys_to_virt(space);
-    if (pages[ppn].refs == 1) {
-        if (this_cpu()->space == space) {
-            write_cr3(kernel_space);
-            this_cpu()->space = kernel_space;
-        }
-        t[XOK_SELFMAP_SLOT] = 0;
-    }
-    table_drop(ppn, 4); // its counts cover the user half only
-}
-
-// ---- one entry -------------------------------------------------------------------------------------------------
-static void flush_note(struct flush *f, u64 *entry, u64 va)
-{
-    if (f->count < FLUSH_MAX)
-        f->va[f->count] = va;
-    f->count++;
-    if (pages[table_ppn(entry)].refs > 1)
-        f->shared = true;
-}
-
-// Writes one leaf entry; the checks are done.
-static void leaf_set(u64 *e, u64 new, int level, u64 va, struct flush *f)
-{
-    if (new & XOK_PTE_P)
-        leaf_count(new, level, 1);
-    u64 old = __atomic_exchange_n(e, new, __ATOMIC_SEQ_CST);
-    table_count(e, old, new);
-    if (old & XOK_PTE_P) {
-        leaf_count(old, level, -1);
-        flush_note(f, e, va);
-    }
-}
-
-static bool leaf_ok(const struct cap *c, u64 pte, int level)
-{
-    if (!(pte & XOK_PTE_P))
-        return true;
-    u64 ppn = XOK_PTE_PPN(pte), n = level == 2 ? XOK_HUGE_PAGES : 1;
-    u32 rights = pte & XOK_PTE_W ? XOK_R | XOK_W : XOK_R;
-    if (ppn >= page_count || n > page_count - ppn || ppn & (n - 1))
+    if (ppn >= page_count || n > page_count - ppn)
         return false;
-    for (u64 i = 0; i < n; i++)
-        if (pages[ppn + i].type != XOK_PAGE_USER || !page_may(c, ppn + i, rights))
+    bool fast = (c->rights & rights) == rights; // an owner's own entry carries all rights
+    for (const struct xok_page_info *p = &pages[ppn], *end = p + n; p < end; p++)
+        if (p->type != XOK_PAGE_USER || p->refs >= REFS_MAX ||
+            !((fast && XOK_ACL_NAME(p->acl[0]) == c->name) || page_may(c, p - pages, rights)))
             return false;
     return true;
 }
 
-static u64 leaf_value(u64 pte, int level)
+static bool leaf_ok(const struct cap *c, u64 pte, int level)
 {
-    if (!(pte & XOK_PTE_P))
-        return pte;
-    return (pte & (XOK_PTE_ADDR | LEAF_BITS)) | XOK_PTE_U | (level == 2 ? XOK_PTE_PS : 0);
+    return pages_ok(c, XOK_PTE_PPN(pte), leaf_pages(level), pte & XOK_PTE_W ? XOK_R | XOK_W : XOK_R);
 }
 
-static bool table_may(const struct cap *c, const u64 *entry)
+// ---- which tables -------------------------------------------------------------------------------------
+static void prune(struct batch *b, u64 va)
 {
-    return cap_dominates(c, pages[table_ppn(entry)].acl[0], XOK_W);
+    bool shared;
+    if (table_prune(b->cap, b->space, va, &shared))
+        stale_all(b, shared);
 }
 
-// A table left empty is unlinked and freed, and so upward. Shared tables stay.
-static void prune(struct walk *w, int level, u64 va, struct flush *f)
+static u32 chunk_next(const struct xok_pt_op *o, u64 va, u32 left, struct chunk *k)
 {
-    for (int l = level; l < 4; l++) {
-        u64 ppn = table_ppn(w->entry[l]);
-        if (pages[ppn].next || pages[ppn].refs > 1)
-            return;
-        u64 *up = w->entry[l + 1], old = *up;
-        *up = 0;
-        table_count(up, old, 0);
-        table_drop(ppn, l);
-        flush_note(f, up, va);
-    }
+    k->va = va;
+    k->count = MIN(left, 512 - index_of(va, o->level));
+    return k->count;
 }
 
-// ---- operations: each is checked whole, then done ----------------------------------------------------------------
-static s64 op_set(const struct cap *c, u64 space, const struct xok_pt_op *o, struct flush *f)
+// Finds the tables of the range; makes them where `create` says so. All may be changed, or it fails.
+static s64 chunks_find(struct batch *b, u64 space, const struct xok_pt_op *o, const struct cap *create,
+                       struct chunk *k, u32 *n)
 {
-    u64 step = o->pte & XOK_PTE_P ? span_of(o->level) : 0;
     struct walk w;
     s64 err;
-    for (u64 i = 0; i < o->count; i++)
-        if (!leaf_ok(c, o->pte + i * step, o->level))
-            return XOK_E_CAP;
-    for (u64 i = 0; i < o->count; i++) { // tables first: creating one can fail
-        u64 va = o->va + i * span_of(o->level);
-        if (i && index_of(va, o->level))
-            continue;
-        u64 *e = walk_to(space, va, o->level, o->flags & XOK_PT_CREATE ? c->name : 0, &w, &err);
-        if (!e)
+    *n = 0;
+    for (u32 done = 0; done < o->count; ++*n, k++) {
+        done += chunk_next(o, o->va + done * span_of(o->level), o->count - done, k);
+        k->entry = table_walk(space, k->va, o->level, create, &w, &err);
+        if (!k->entry && (create || err != XOK_E_NOTABLE))
             return err;
-        if (!table_may(c, e))
+        if (k->entry && !table_may(b->cap, k->entry))
             return XOK_E_CAP;
-    }
-    if (o->level > 1) // a table hangs where a huge leaf should go
-        for (u64 i = 0; i < o->count; i++) {
-            u64 e = *walk_to(space, o->va + i * span_of(o->level), o->level, 0, &w, &err);
-            if (e & XOK_PTE_P && !(e & XOK_PTE_PS))
-                return XOK_E_BUSY;
-        }
-    u64 *e = NULL;
-    for (u64 i = 0; i < o->count; i++, e++) {
-        u64 va = o->va + i * span_of(o->level);
-        if (!e || !index_of(va, o->level))
-            e = walk_to(space, va, o->level, 0, &w, &err);
-        leaf_set(e, leaf_value(o->pte + i * step, o->level), o->level, va, f);
+        k->shared = w.shared;
     }
     return 0;
 }
 
-// Calls fn for each non-zero leaf-level entry of the range, skipping absent tables whole.
-typedef s64 entry_fn(const struct cap *c, u64 *e, u64 va, const struct xok_pt_op *o, struct flush *f, void *arg);
-
-static s64 for_entries(const struct cap *c, u64 space, const struct xok_pt_op *o, struct flush *f, entry_fn *fn,
-                       void *arg, bool prune_after)
+// A failed operation leaves no empty table behind.
+static void chunks_undo(struct batch *b, const struct xok_pt_op *o)
 {
-    struct walk w;
-    s64 err;
-    u64 end = o->va + o->count * span_of(o->level);
-    for (u64 va = o->va; va < end;) {
-        u64 next = MIN(end, (va | (span_of(o->level + 1) - 1)) + 1);
-        u64 *e = walk_to(space, va, o->level, 0, &w, &err);
-        if (e && !table_may(c, e))
-            return XOK_E_CAP;
-        u64 first = va;
-        for (; e && va < next; va += span_of(o->level), e++) {
-            if (!*e || (o->level > 1 && *e & XOK_PTE_P && !(*e & XOK_PTE_PS)))
+    for (u32 done = 0; done < o->count;) {
+        struct chunk k;
+        done += chunk_next(o, o->va + done * span_of(o->level), o->count - done, &k);
+        prune(b, k.va);
+    }
+}
+
+// ---- operations ------------------------------------------------------------------------------------------
+static void set_chunk(struct batch *b, const struct chunk *k, u64 pte, u64 step, int level)
+{
+    u64 *e = k->entry;
+    u32 before = b->stale;
+    s32 used = 0;
+    for (u32 i = 0; i < k->count; i++, e++, pte += step) {
+        u64 old = *e;
+        used += !old;
+        if (pte & XOK_PTE_P)
+            leaf_refs(pte, level, 1);
+        if (old & XOK_PTE_P) {
+            old = __atomic_exchange_n(e, pte, __ATOMIC_RELAXED);
+            leaf_refs(old, level, -1);
+            stale(b, k->va + i * span_of(level));
+        } else {
+            *e = pte;
+        }
+    }
+    b->shared |= k->shared && b->stale != before;
+    table_used(k->entry, k->count, used);
+}
+
+static s64 op_clear(struct batch *b, const struct xok_pt_op *o);
+
+static s64 op_set(struct batch *b, const struct xok_pt_op *o)
+{
+    struct chunk k[CHUNKS];
+    u32 n;
+    bool present = o->pte & XOK_PTE_P;
+    u64 huge = o->level > 1 ? XOK_PTE_PS : 0, ppn = XOK_PTE_PPN(o->pte), pages_each = leaf_pages(o->level);
+    if (!o->pte)
+        return op_clear(b, o);
+    if (present && (ppn & (pages_each - 1) ||
+                    !pages_ok(b->cap, ppn, o->count * pages_each, o->pte & XOK_PTE_W ? XOK_R | XOK_W : XOK_R)))
+        return XOK_E_CAP;
+    const struct cap *create = o->flags & XOK_PT_CREATE ? b->cap : NULL;
+    s64 r = chunks_find(b, b->space, o, create, k, &n);
+    for (u32 i = 0; !r && i < n; i++) {
+        if (!k[i].entry)
+            r = XOK_E_NOTABLE;
+        for (u32 j = 0; !r && huge && j < k[i].count; j++)
+            if (k[i].entry[j] & XOK_PTE_P && !(k[i].entry[j] & XOK_PTE_PS))
+                r = XOK_E_BUSY; // a table hangs where a huge leaf should go
+    }
+    if (r) {
+        if (create)
+            chunks_undo(b, o);
+        return r;
+    }
+    u64 pte = present ? (o->pte & (XOK_PTE_ADDR | LEAF_BITS)) | XOK_PTE_U | huge : o->pte;
+    u64 step = present ? span_of(o->level) : 0;
+    for (u32 i = 0; i < n; i++) {
+        set_chunk(b, &k[i], pte, step, o->level);
+        pte += step * k[i].count;
+    }
+    return 0;
+}
+
+static s64 op_clear(struct batch *b, const struct xok_pt_op *o)
+{
+    struct chunk k[CHUNKS];
+    u32 n;
+    s64 r = chunks_find(b, b->space, o, NULL, k, &n);
+    if (r)
+        return r;
+    for (u32 i = 0; i < n; i++) {
+        u64 *e = k[i].entry;
+        u32 before = b->stale;
+        s32 gone = 0;
+        for (u32 j = 0; e && j < k[i].count; j++, e++) {
+            u64 old = *e;
+            if (!old || (old & XOK_PTE_P && !is_leaf(old, o->level)))
                 continue;
-            s64 r = fn(c, e, va, o, f, arg);
-            if (r)
-                return r;
+            gone++;
+            if (old & XOK_PTE_P) {
+                old = __atomic_exchange_n(e, 0, __ATOMIC_RELAXED);
+                leaf_refs(old, o->level, -1);
+                stale(b, k[i].va + j * span_of(o->level));
+            } else {
+                *e = 0;
+            }
         }
-        if (e && prune_after)
-            prune(&w, o->level, first, f);
-        va = next;
+        b->shared |= k[i].shared && b->stale != before;
+        if (!gone)
+            continue;
+        struct xok_page_info *t = &pages[table_ppn(k[i].entry)];
+        t->next -= gone;
+        if (!t->next)
+            prune(b, k[i].va);
     }
     return 0;
 }
 
-static s64 clear_entry(const struct cap *c, u64 *e, u64 va, const struct xok_pt_op *o, struct flush *f, void *arg)
+// Changes bits of a present entry, which the processor may be marking accessed or dirty meanwhile. True if
+// a stale translation would allow, or would fail to record, what the new entry does not.
+static inline bool entry_modify(u64 *e, u64 set, u64 clear)
 {
-    (void)c, (void)arg;
-    leaf_set(e, 0, o->level, va, f);
-    return 0;
-}
-
-#define MOD_BITS                                                                                              \
-    (XOK_PTE_W | XOK_PTE_NX | XOK_PTE_A | XOK_PTE_D | XOK_PTE_PWT | XOK_PTE_PCD | XOK_PTE_SOFT | XOK_PTE_SOFT_HI)
-
-static s64 mod_check(const struct cap *c, u64 *e, u64 va, const struct xok_pt_op *o, struct flush *f, void *arg)
-{
-    (void)va, (void)f, (void)arg;
-    return *e & XOK_PTE_P && o->pte & XOK_PTE_W && !leaf_ok(c, *e | XOK_PTE_W, o->level) ? XOK_E_CAP : 0;
-}
-
-static s64 mod_entry(const struct cap *c, u64 *e, u64 va, const struct xok_pt_op *o, struct flush *f, void *arg)
-{
-    (void)c, (void)arg;
     u64 old = *e, new;
-    if (!(old & XOK_PTE_P))
-        return 0;
-    do
-        new = (old & ~(o->clear & MOD_BITS)) | (o->pte & MOD_BITS);
-    while (!__atomic_compare_exchange_n(e, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
-    if ((old & ~new) & (XOK_PTE_W | XOK_PTE_D | XOK_PTE_A) || new & ~old & XOK_PTE_NX)
-        flush_note(f, e, va);
+    do {
+        new = (old & ~clear) | set;
+        if (new == old)
+            return false;
+    } while (!__atomic_compare_exchange_n(e, &old, new, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return (old & ~new) & (XOK_PTE_W | XOK_PTE_D | XOK_PTE_A) || new & ~old & (XOK_PTE_NX | XOK_PTE_PCD | XOK_PTE_PWT);
+}
+
+static s64 op_mod(struct batch *b, const struct xok_pt_op *o)
+{
+    struct chunk k[CHUNKS];
+    u32 n;
+    u64 set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS;
+    s64 r = chunks_find(b, b->space, o, NULL, k, &n);
+    if (r)
+        return r;
+    for (u32 i = 0; set & XOK_PTE_W && i < n; i++)
+        for (u32 j = 0; k[i].entry && j < k[i].count; j++) {
+            u64 old = k[i].entry[j];
+            if (old & XOK_PTE_P && is_leaf(old, o->level) && !leaf_ok(b->cap, old | XOK_PTE_W, o->level))
+                return XOK_E_CAP;
+        }
+    for (u32 i = 0; i < n; i++) {
+        u32 before = b->stale;
+        u64 *e = k[i].entry;
+        for (u32 j = 0; e && j < k[i].count; j++, e++)
+            if (*e & XOK_PTE_P && is_leaf(*e, o->level) && entry_modify(e, set, clear))
+                stale(b, k[i].va + j * span_of(o->level));
+        b->shared |= k[i].shared && b->stale != before;
+    }
     return 0;
 }
 
-static s64 copy_check(const struct cap *c, u64 *e, u64 va, const struct xok_pt_op *o, struct flush *f, void *arg)
+// Checks what of the caller's entries may be copied; drops chunks that hold nothing.
+static s64 copy_check(struct batch *b, const struct xok_pt_op *o, struct chunk *k, u32 n)
 {
-    (void)va, (void)f, (void)arg;
-    u64 new = (*e & ~(o->clear & MOD_BITS)) | (o->pte & MOD_BITS);
-    return *e & XOK_PTE_P && !leaf_ok(c, new, o->level) ? XOK_E_CAP : 0;
-}
-
-struct copy_to {
-    u64 space;
-    u64 *entry;
-};
-
-static s64 copy_entry(const struct cap *c, u64 *e, u64 va, const struct xok_pt_op *o, struct flush *f, void *arg)
-{
-    struct copy_to *to = arg;
-    struct walk w;
-    s64 err;
-    // Entries of one table are neighbours on both sides.
-    u64 *there = walk_to(to->space, va, o->level, c->name, &w, &err);
-    if (!there)
-        return err;
-    mod_entry(c, e, va, o, f, NULL);
-    leaf_set(there, *e, o->level, va, f);
+    u64 set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS;
+    for (u32 i = 0; i < n; i++) {
+        bool any = false;
+        for (u32 j = 0; k[i].entry && j < k[i].count; j++) {
+            u64 old = k[i].entry[j];
+            if (old & XOK_PTE_P && !is_leaf(old, o->level))
+                continue;
+            if (old & XOK_PTE_P && !leaf_ok(b->cap, (old & ~clear) | set, o->level))
+                return XOK_E_CAP;
+            any |= old != 0;
+        }
+        if (!any)
+            k[i].entry = NULL;
+    }
     return 0;
 }
 
-static s64 op_copy(const struct cap *c, u64 space, const struct xok_pt_op *o, struct flush *f)
-{
-    u64 from = this_cpu()->env->space;
-    struct copy_to to = {space, NULL};
-    if (from == space)
-        return XOK_E_ARG;
-    s64 r = for_entries(c, from, o, f, copy_check, NULL, false);
-    return r ? r : for_entries(c, from, o, f, copy_entry, &to, false);
-}
-
-static s64 op_link(const struct cap *c, u64 space, const struct xok_pt_op *o)
+static s64 copy_tables(struct batch *b, const struct xok_pt_op *o, const struct chunk *from, u32 n, struct chunk *to)
 {
     struct walk w;
     s64 err;
-    if (o->level < 2 || o->count != 1)
+    for (u32 i = 0; i < n; i++) {
+        if (!from[i].entry)
+            continue;
+        to[i] = from[i];
+        to[i].entry = table_walk(b->space, from[i].va, o->level, b->cap, &w, &err);
+        if (!to[i].entry)
+            return err;
+        to[i].shared = w.shared;
+        if (!table_may(b->cap, to[i].entry))
+            return XOK_E_CAP;
+        if (to[i].entry == from[i].entry)
+            return XOK_E_ARG; // a table that both spaces share
+        for (u32 j = 0; o->level > 1 && j < to[i].count; j++)
+            if (to[i].entry[j] & XOK_PTE_P && !(to[i].entry[j] & XOK_PTE_PS))
+                return XOK_E_BUSY;
+    }
+    return 0;
+}
+
+static void copy_chunk(struct batch *b, const struct xok_pt_op *o, const struct chunk *from, const struct chunk *to)
+{
+    u64 set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS, *s = from->entry, *d = to->entry;
+    u32 before = b->stale;
+    s32 used = 0;
+    for (u32 j = 0; j < from->count; j++, s++, d++) {
+        u64 e = *s, old = *d;
+        if (!e || (e & XOK_PTE_P && !is_leaf(e, o->level)))
+            continue;
+        if (e & XOK_PTE_P) {
+            if (entry_modify(s, set, clear)) {
+                stale(b, from->va + j * span_of(o->level));
+                b->stale_mine = true;
+            }
+            e = *s;
+            leaf_refs(e, o->level, 1);
+        }
+        used += !old;
+        if (old & XOK_PTE_P) {
+            old = __atomic_exchange_n(d, e, __ATOMIC_RELAXED);
+            leaf_refs(old, o->level, -1);
+            stale(b, from->va + j * span_of(o->level));
+        } else {
+            *d = e;
+        }
+    }
+    b->shared |= (from->shared || to->shared) && b->stale != before;
+    table_used(to->entry, to->count, used);
+}
+
+static s64 op_copy(struct batch *b, const struct xok_pt_op *o)
+{
+    struct chunk from[CHUNKS], to[CHUNKS];
+    u32 n;
+    if (b->mine == b->space)
         return XOK_E_ARG;
-    u64 *src = space_entry(this_cpu()->env->space, o->va, o->level);
+    s64 r = chunks_find(b, b->mine, o, NULL, from, &n);
+    if (!r)
+        r = copy_check(b, o, from, n);
+    if (r)
+        return r;
+    r = copy_tables(b, o, from, n, to);
+    if (r) {
+        chunks_undo(b, o);
+        return r;
+    }
+    for (u32 i = 0; i < n; i++)
+        if (from[i].entry)
+            copy_chunk(b, o, &from[i], &to[i]);
+    return 0;
+}
+
+static s64 op_link(struct batch *b, const struct xok_pt_op *o)
+{
+    struct walk w;
+    s64 err;
+    u64 *src = space_entry(b->mine, o->va, o->level);
     if (!src || !(*src & XOK_PTE_P) || *src & XOK_PTE_PS)
         return XOK_E_NOTABLE;
     u64 ppn = XOK_PTE_PPN(*src), write = o->pte & XOK_PTE_W;
-    if (pages[ppn].type != XOK_PAGE_PT1 + o->level - 2)
+    if (pages[ppn].type != XOK_PAGE_PT1 + o->level - 2 || pages[ppn].refs >= REFS_MAX)
         return XOK_E_ARG;
-    if (!cap_dominates(c, pages[ppn].acl[0], write ? XOK_R | XOK_W : XOK_R))
+    if (!cap_dominates(b->cap, pages[ppn].acl[0], write ? XOK_R | XOK_W : XOK_R))
         return XOK_E_CAP;
-    u64 *dst = walk_to(space, o->va, o->level, o->flags & XOK_PT_CREATE || o->level == 4 ? c->name : 0, &w, &err);
-    if (!dst)
-        return err;
-    if (*dst)
-        return XOK_E_BUSY;
-    if (!table_may(c, dst))
-        return XOK_E_CAP;
-    table_count(dst, 0, 1);
+    u64 *dst = table_walk(b->space, o->va, o->level, o->flags & XOK_PT_CREATE ? b->cap : NULL, &w, &err);
+    s64 r = !dst ? err : *dst ? XOK_E_BUSY : !table_may(b->cap, dst) ? XOK_E_CAP : 0;
+    if (r) {
+        prune(b, o->va);
+        return r;
+    }
+    table_used(dst, 1, 1);
     *dst = ppn * XOK_PAGE_SIZE | XOK_PTE_P | XOK_PTE_U | write;
     pages[ppn].refs++;
     return 0;
 }
 
-static s64 op_unlink(const struct cap *c, u64 space, const struct xok_pt_op *o, struct flush *f)
+static s64 op_unlink(struct batch *b, const struct xok_pt_op *o)
 {
-    u64 *e = o->level >= 2 && o->count == 1 ? space_entry(space, o->va, o->level) : NULL;
+    struct walk w;
+    s64 err;
+    u64 *e = table_walk(b->space, o->va, o->level, NULL, &w, &err);
     if (!e || !(*e & XOK_PTE_P) || *e & XOK_PTE_PS)
         return XOK_E_NOTABLE;
-    if (!table_may(c, e))
+    if (!table_may(b->cap, e))
         return XOK_E_CAP;
     u64 old = *e;
     *e = 0;
-    table_count(e, old, 0);
-    f->count = FLUSH_MAX + 1;
+    pages[table_ppn(e)].next--;
+    stale_all(b, w.shared);
     table_drop(XOK_PTE_PPN(old), o->level - 1);
+    prune(b, o->va);
     return 0;
 }
 
-static s64 op_run(const struct cap *c, u64 space, const struct xok_pt_op *o, struct flush *f)
+static bool is_link(const struct xok_pt_op *o) { return o->kind == XOK_PT_LINK || o->kind == XOK_PT_UNLINK; }
+
+static bool op_valid(const struct xok_pt_op *o)
 {
-    u64 span = o->level >= 1 && o->level <= 4 ? span_of(o->level) : 0;
-    bool link = o->kind == XOK_PT_LINK || o->kind == XOK_PT_UNLINK;
-    if (!span || o->va & (span - 1) || !o->count || o->count > XOK_PT_OP_MAX || (!link && o->level > 2) ||
-        !user_range(o->va, link ? 1 : o->count * span) ||
-        index_of(o->va, 4) == XOK_SELFMAP_SLOT || index_of(o->va + o->count * span - 1, 4) == XOK_SELFMAP_SLOT)
+    if (is_link(o) ? o->level < 2 || o->level > 4 || o->count != 1 : o->level < 1 || o->level > 3)
+        return false;
+    if (o->level == 3 && !is_link(o) && !(info.cpu_features & XOK_CPU_GB_PAGES))
+        return false;
+    u64 span = span_of(o->level), len = is_link(o) ? 1 : o->count * span;
+    return !(o->va & (span - 1)) && o->count && o->count <= XOK_PT_OP_MAX && user_range(o->va, len) &&
+           index_of(o->va, 4) != XOK_SELFMAP_SLOT && index_of(o->va + len - 1, 4) != XOK_SELFMAP_SLOT &&
+           !(o->va >> 39 < XOK_SELFMAP_SLOT && (o->va + len - 1) >> 39 > XOK_SELFMAP_SLOT);
+}
+
+// What an operation costs of a batch's XOK_PT_OP_MAX: a huge leaf is checked and counted page by page,
+// at a few instructions each, against some twenty for an entry with its flush.
+static u64 op_weight(const struct xok_pt_op *o)
+{
+    return is_link(o) ? 1 : o->level == 1 ? o->count : o->level == 2 ? o->count * 8ul : o->count * 4096ul;
+}
+
+static s64 op_run(struct batch *b, const struct xok_pt_op *o)
+{
+    if (!op_valid(o))
         return XOK_E_ARG;
-    s64 r;
     switch (o->kind) {
-    case XOK_PT_SET: return op_set(c, space, o, f);
-    case XOK_PT_CLEAR: return for_entries(c, space, o, f, clear_entry, NULL, true);
-    case XOK_PT_MOD:
-        r = for_entries(c, space, o, f, mod_check, NULL, false);
-        return r ? r : for_entries(c, space, o, f, mod_entry, NULL, false);
-    case XOK_PT_COPY: return op_copy(c, space, o, f);
-    case XOK_PT_LINK: return op_link(c, space, o);
-    case XOK_PT_UNLINK: return op_unlink(c, space, o, f);
+    case XOK_PT_SET: return op_set(b, o);
+    case XOK_PT_CLEAR: return op_clear(b, o);
+    case XOK_PT_MOD: return op_mod(b, o);
+    case XOK_PT_COPY: return op_copy(b, o);
+    case XOK_PT_LINK: return op_link(b, o);
+    case XOK_PT_UNLINK: return op_unlink(b, o);
     default: return XOK_E_ARG;
     }
 }
 
-static void flush_do(const struct flush *f, u64 space)
+static void batch_flush(const struct batch *b)
 {
     u64 here = this_cpu()->space;
-    if (!f->count)
+    if (!b->stale)
         return;
-    if (f->count > FLUSH_MAX)
-        tlb_flush_all();
-    else
-        for (u32 i = 0; i < f->count; i++)
-            tlb_flush_page(f->va[i]);
-    tlb_shootdown(here, f->shared || space != here);
+    if (b->shared || b->stale_mine || b->space == here) {
+        if (b->stale > FLUSH_MAX)
+            tlb_flush_all();
+        else
+            for (u32 i = 0; i < b->stale; i++)
+                tlb_flush_page(b->va[i]);
+    }
+    tlb_shootdown(b->space, b->stale_mine ? here : b->space, b->shared);
 }
 
 s64 sys_pt_batch(u64 slot, u64 target, u64 ops, u64 count)
 {
     struct env *me = this_cpu()->env, *e = env_find(target);
-    struct xok_pt_op batch[XOK_PT_BATCH_MAX];
+    struct xok_pt_op list[XOK_PT_BATCH_MAX];
     struct cap c;
     if (!e)
         return XOK_E_ENV;
@@ -459,50 +434,23 @@ s64 sys_pt_batch(u64 slot, u64 target, u64 ops, u64 count)
         return XOK_E_CAP;
     if (!count || count > XOK_PT_BATCH_MAX)
         return XOK_E_ARG;
-    if (copy_in(batch, ops, count * sizeof batch[0]))
+    if (copy_in(list, ops, count * sizeof list[0]))
         return XOK_E_FAULT;
-    u64 total = 0;
-    struct flush f;
-    f.count = 0, f.shared = false;
-    s64 r = 0, done = 0;
-    for (; done < (s64)count; done++) {
-        total += batch[done].count;
-        r = total > XOK_PT_OP_MAX ? XOK_E_ARG : op_run(&c, e->space, &batch[done], &f);
-        if (r)
-            break;
+    struct batch b;
+    b.cap = &c, b.space = e->space, b.mine = me->space;
+    b.stale = 0, b.shared = b.stale_mine = false;
+    u64 total = 0, done = 0;
+    s64 r = 0;
+    for (; done < count && !r; done += !r) {
+        total += op_weight(&list[done]);
+        r = total > XOK_PT_OP_MAX ? XOK_E_ARG : op_run(&b, &list[done]);
     }
-    flush_do(&f, e->space);
-    return done ? done : r;
-}
-
-s64 sys_space_clear(u64 slot, u64 target, u64 va, u64 len)
-{
-    struct env *me = this_cpu()->env, *e = env_find(target);
-    struct cap c;
-    if (!e)
-        return XOK_E_ENV;
-    if (!cap_slot(me, slot, &c) || !cap_over(&c, e->name, XOK_W))
-        return XOK_E_CAP;
-    if ((va | len) & (span_of(4) - 1) || !len || va + len < va || va + len > 1ul << 47)
-        return XOK_E_ARG;
-    u64 *root = phys_to_virt(e->space);
-    for (u64 i = index_of(va, 4); i < (va + len) >> 39; i++) {
-        u64 old = root[i];
-        if (!old || i == XOK_SELFMAP_SLOT)
-            continue;
-        root[i] = 0;
-        table_count(&root[i], old, 0);
-        if (old & XOK_PTE_P)
-            table_drop(XOK_PTE_PPN(old), 3);
-    }
-    tlb_flush_all();
-    tlb_shootdown(e->space, true);
-    return 0;
+    batch_flush(&b);
+    return done ? (s64)done : r;
 }
 
 s64 pt_boot_set(const struct cap *c, u64 space, const struct xok_pt_op *op)
 {
-    struct flush f;
-    f.count = 0, f.shared = false;
-    return op_run(c, space, op, &f);
+    struct batch b = {.cap = c, .space = space, .mine = space};
+    return op_set(&b, op);
 }
