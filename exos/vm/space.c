@@ -140,3 +140,22 @@ int vm_maps_text(struct vm *vm, char *buf, size_t size)
     lock_drop(&vm->lock);
     return at;
 }
+
+// A copy that fork made and nobody ran: its space goes with its environment, its pages here. The pages
+// are the parent's, so the parent's tables say which.
+void vm_discard(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->count; i++) {
+        struct area *a = &vm->area[i];
+        for (u64 va = table_next(a->start, a->end); va < a->end; va = table_next(va, a->end)) {
+            u64 stop = MIN(a->end, (va | ((1ul << 21) - 1)) + 1);
+            volatile u64 *pte = XOK_PTE(va);
+            for (; va < stop; va += PAGE, pte++)
+                if (pte_holds(*pte))
+                    page_put(XOK_PTE_PPN(*pte));
+        }
+        if (a->file)
+            file_put(a->file);
+    }
+    vm_free(vm);
+}

@@ -1,0 +1,24 @@
+// Signals, between the files of exos/proc.
+#ifndef EXOS_SIGNAL_H
+#define EXOS_SIGNAL_H
+#include "proc/proc.h"
+
+struct siginfo_node {
+    struct siginfo_native info;
+    struct siginfo_node *next;
+};
+void signal_queue_free(struct siginfo_node *queue[64]);
+s64 signal_group_locked(u32 pgid, int sig, const struct siginfo_native *info); // proc_lock held
+struct thread *thread_find(u32 tid);      // proc_lock held
+void proc_stop(struct proc *p, int sig);  // proc_lock held
+void proc_continue(struct proc *p);       // proc_lock held
+void thread_killed(void) __attribute__((noreturn));
+s64 frame_push(struct uregs *r, int sig, const struct siginfo_native *info, const struct sigaction_native *sa, u64 mask);
+s64 frame_pop(struct uregs *r);
+void futex_exit(struct thread *t);
+void vm_discard(struct vm *vm);           // vm/space.c: a copy that never ran
+void family_exit(int status) __attribute__((noreturn)); // core/start.c
+void proc_leaves_terminal(struct proc *p);// proc/terminal.c: a session leader's exit
+u64 thread_fsbase_get(void);
+void thread_fpu_give(struct thread *t);   // t starts with the caller's vector state
+#endif
