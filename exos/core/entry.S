@@ -277,7 +277,9 @@ notify_entry:
         mov     %gs:T_STACK, %rcx
         sub     $REGS_SIZE, %rcx
         mov     %rcx, 16+FRAME_RSP(%rsp)
-1:      pop     %rcx
+1:      mov     %gs:T_CTL, %rcx
+        movq    $0, CTL_MASK(%rcx)
+        pop     %rcx
         pop     %rax
         lea     FRAME_RIP(%rsp), %rsp
         iretq
@@ -294,6 +296,8 @@ notify_program:
         mov     -8(%rcx), %rax
         PUSH_REGS -16(%rcx)
         mov     %rsp, %gs:T_REGS
+        mov     %gs:T_CTL, %rcx
+        movq    $0, CTL_MASK(%rcx)      // the frame has been read: the next one may come
         cld
         jmp     exit_full
 
@@ -336,6 +340,14 @@ exception_inside:
 thread_first:
         mov     %gs:T_STACK, %rsp
         sub     $REGS_SIZE, %rsp
+        mov     %gs:0, %rdi
+        call    thread_fpu_first
+        jmp     exit_full
+
+// ---- thread_full_return(regs): leave with every register as in *regs, which is the thread's own frame
+        .globl  thread_full_return
+thread_full_return:
+        mov     %rdi, %rsp
         jmp     exit_full
 
 // ---- the first environment -----------------------------------------------------------------------------------------------------

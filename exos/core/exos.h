@@ -210,6 +210,8 @@ void thread_exit_self(void) __attribute__((noreturn));
 // Makes t look at t->pending soon (env_notify if it runs a program).
 void thread_kick(struct thread *t, u32 pending);
 void thread_fpu_reset(void);           // vector and x87 state as at a program's start
+u64 thread_fsbase_get(void);
+void thread_full_return(struct uregs *r) __attribute__((noreturn)); // r: the thread's own frame
 void thread_fsbase_set(u64 base);      // the calling thread's FS base, now
 // The exit path's C part: signals, stops, exit. Called with regs complete.
 void thread_return_work(struct uregs *r); // proc/signal.c

@@ -9,6 +9,7 @@
 #define T_PENDING 96
 #define CTL_BOUNCE_RIP 8
 #define CTL_BOUNCE_RFLAGS 16
+#define CTL_MASK 112
 #define REGS_SIZE 168
 #define REGS_RAX 80
 #define REGS_ORIG_RAX 120

@@ -14,6 +14,7 @@ _Static_assert(offsetof(struct thread, regs) == T_REGS, "offsets.h");
 _Static_assert(offsetof(struct thread, pending) == T_PENDING, "offsets.h");
 _Static_assert(offsetof(struct xok_ctl, bounce_rip) == CTL_BOUNCE_RIP, "offsets.h");
 _Static_assert(offsetof(struct xok_ctl, bounce_rflags) == CTL_BOUNCE_RFLAGS, "offsets.h");
+_Static_assert(offsetof(struct xok_ctl, upcall_mask) == CTL_MASK, "offsets.h");
 _Static_assert(sizeof(struct uregs) == REGS_SIZE, "offsets.h");
 _Static_assert(offsetof(struct uregs, rax) == REGS_RAX, "offsets.h");
 _Static_assert(offsetof(struct uregs, orig_rax) == REGS_ORIG_RAX, "offsets.h");
@@ -171,4 +172,22 @@ struct thread *thread_boot(void)
     if (thread_bind(t, 0) < 0 || xok_env_base(1, (u64)t) < 0)
         panic("the first environment cannot be set up");
     return t;
+}
+
+void thread_fsbase_set(u64 base)
+{
+    thread_self()->fsbase = base;
+    if (XOK_INFO->cpu_features & XOK_CPU_FSGSBASE)
+        __asm__ volatile("wrfsbase %0" : : "r"(base));
+    else
+        xok_env_base(0, base);
+}
+
+// The program may have changed it by itself where the processor lets it.
+u64 thread_fsbase_get(void)
+{
+    u64 base = thread_self()->fsbase;
+    if (XOK_INFO->cpu_features & XOK_CPU_FSGSBASE)
+        __asm__ volatile("rdfsbase %0" : "=r"(base));
+    return base;
 }
