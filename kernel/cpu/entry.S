@@ -1,5 +1,6 @@
 // The ways into the kernel and out of it.
 #include "cpu/offsets.h"
+#include "xok/layout.h"
 
         .text
 // ---- syscall: a call of the kernel, or a Linux call to be sent back to the library -----------------
@@ -110,6 +111,8 @@ trap_common:
 trap_return:
         testb   $3, 144(%rsp)
         jz      1f
+        // A stub that runs on the exception stack may have a null ss, with which iretq would fault here.
+        movq    $XOK_USER_SS, 168(%rsp)
         swapgs
 1:      pop     %r15
         pop     %r14
