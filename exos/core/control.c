@@ -3,6 +3,7 @@
 #include "core/calls.h"
 #include "core/start.h"
 #include "core/thread.h"
+#include "fs/console.h"
 #include "fs/fs.h"
 #include "proc/proc.h"
 

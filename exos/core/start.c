@@ -3,7 +3,8 @@
 #include "core/pages.h"
 #include "core/start.h"
 #include "core/thread.h"
-#include "fs/fs.h"
+#include "fs/console.h"
+#include "fs/vfs.h"
 #include "linux/linux.h"
 #include "proc/proc.h"
 
@@ -61,17 +62,29 @@ static const char *next_string(const char **at, const char *end)
 
 // Runs on the first process's own environment, as its first thread, with its empty address space.
 struct first {
-    const char *path;
+    const char *path, *cwd;
     const char **argv, **envp;
 };
 static struct first first;
+
+static s64 chdir_to(const char *name)
+{
+    struct path p;
+    s64 r = path_lookup(-100 /* AT_FDCWD */, name, WALK_FOLLOW | WALK_DIR, &p);
+    if (!r)
+        fsctx_move(&proc_self()->fs->cwd, &p);
+    return r;
+}
 
 void first_main(void)
 {
     struct thread *t = thread_self();
     struct uregs *r = (struct uregs *)(t->stack_top - sizeof *r);
     t->regs = r;
-    s64 err = proc_exec(first.path, (char *const *)first.argv, (char *const *)first.envp, r);
+    s64 err = chdir_to(first.cwd);
+    if (err)
+        fail(125, "%s: cannot be the current directory (error %ld)", first.cwd, err);
+    err = proc_exec(first.path, (char *const *)first.argv, (char *const *)first.envp, r);
     if (err) {
         char text[400];
         snprintf(text, sizeof text, "%s: %s", first.path, error_text(err));
@@ -99,7 +112,7 @@ static void program_start(void)
     p->ngroups = MIN(c->ngroups, 16u);
     memcpy(p->groups, c->groups, p->ngroups * sizeof p->groups[0]);
     first.path = next_string(&at, end);
-    const char *cwd = next_string(&at, end);
+    first.cwd = next_string(&at, end);
     first.argv = heap_alloc((c->argc + 1) * sizeof *first.argv);
     first.envp = heap_alloc((c->envc + 1) * sizeof *first.envp);
     if (!first.argv || !first.envp)
@@ -109,10 +122,8 @@ static void program_start(void)
     for (u32 i = 0; i < c->envc; i++)
         first.envp[i] = next_string(&at, end);
     s64 err = fs_console_files(p->files, c->tty_mask, c->rows, c->cols);
-    if (!err)
-        err = fsctx_chdir(p->fs, cwd);
     if (err)
-        fail(125, "%s: cannot be the current directory (error %ld)", cwd, err);
+        fail(125, "%s: standard streams cannot be opened (error %ld)", first.path, err);
     struct thread *t = container_of(p->threads.next, struct thread, proc_link);
     struct xok_regs regs = {.rip = (u64)first_main, .rsp = t->stack_top - sizeof(struct uregs) - 8, .rflags = 2, .gsbase = (u64)t};
     if (xok_env_regs(FAMILY, t->env, &regs, 1) < 0 || xok_env_run(FAMILY, t->env) < 0)

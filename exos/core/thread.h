@@ -10,5 +10,6 @@ s64 thread_bind(struct thread *t, u32 env); // env_setup with ExOS's entry point
 struct thread *thread_boot(void);      // the calling environment becomes a thread
 void thread_abandon(struct thread *t); // a thread_new that was never started
 void keeper_run(void) __attribute__((noreturn));
+u64 timers_run(u64 now_ns);             // fires what is due; the next deadline or 0 (proc/timers.c)
 void keeper_kick(void);                // an earlier deadline was set: look at the timers
 #endif

@@ -1,7 +1,7 @@
 // A whole address space: made, copied by fork, emptied by exec and exit.
 #include "vm/vm.h"
 #include "core/calls.h"
-#include "fs/fs.h"
+#include "fs/vfs.h"
 
 enum { BATCH = 32 };
 
@@ -121,7 +121,7 @@ int vm_maps_text(struct vm *vm, char *buf, size_t size)
         char path[512] = "";
         struct stat_native st = {0};
         if (a->file && a->file->inode)
-            file_stat(a->file, &st);
+            inode_stat(a->file->inode, &st);
         if (a->file)
             file_path(a->file, path, sizeof path);
         const char *name = a->flags & AREA_STACK ? "[stack]" : a->flags & AREA_HEAP ? "[heap]" : path;
