@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need, once.
 set -eu
-packages="gcc make libcmocka-dev qemu-system-x86 clang lld llvm musl-tools"
+packages="gcc make libcmocka-dev qemu-system-x86 clang lld llvm musl-tools python3 xz-utils clang-format cppcheck"
 missing=""
 for p in $packages; do
     dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"

@@ -11,17 +11,20 @@ static bool inside(u64 off, u64 len, u64 size)
 bool ri_open(struct rootimg *image, const void *base, u64 size)
 {
     const struct rootimg_super *s = base;
-    if ((u64)base % 8 || size < sizeof *s || s->magic != ROOTIMG_MAGIC || s->version != ROOTIMG_VERSION)
+    if ((u64)base % 8 || size < sizeof *s || s->magic != ROOTIMG_MAGIC ||
+        s->version != ROOTIMG_VERSION)
         return false;
     u64 total = s->total_size;
     if (total > size || total < sizeof *s || total % XOK_PAGE_SIZE || !s->inode_count)
         return false;
-    if (s->inode_off % 64 || !inside(s->inode_off, s->inode_count * sizeof(struct rootimg_inode), total))
+    if (s->inode_off % 64 ||
+        !inside(s->inode_off, s->inode_count * sizeof(struct rootimg_inode), total))
         return false;
     if (s->dirent_count > total / sizeof(struct rootimg_dirent) || s->dirent_off % 16 ||
         !inside(s->dirent_off, s->dirent_count * sizeof(struct rootimg_dirent), total))
         return false;
-    if (!inside(s->name_off, s->name_size, total) || s->xattr_off % 4 || !inside(s->xattr_off, s->xattr_size, total))
+    if (!inside(s->name_off, s->name_size, total) || s->xattr_off % 4 ||
+        !inside(s->xattr_off, s->xattr_size, total))
         return false;
     *image = (struct rootimg){
         .base = base,
@@ -52,8 +55,8 @@ static bool entry_valid(const struct rootimg *image, const struct rootimg_dirent
 }
 
 // Below, equal or above 0 as the entry's place is before, at or after the name's.
-static int entry_compare(const struct rootimg *image, const struct rootimg_dirent *e, u32 hash, const char *name,
-                         size_t len)
+static int entry_compare(const struct rootimg *image, const struct rootimg_dirent *e, u32 hash,
+                         const char *name, size_t len)
 {
     if (e->hash != hash)
         return e->hash < hash ? -1 : 1;
@@ -64,8 +67,8 @@ static int entry_compare(const struct rootimg *image, const struct rootimg_diren
     return (e->name_len > len) - (e->name_len < len);
 }
 
-const struct rootimg_dirent *ri_lookup(const struct rootimg *image, const struct rootimg_inode *dir, const char *name,
-                                       size_t len)
+const struct rootimg_dirent *ri_lookup(const struct rootimg *image, const struct rootimg_inode *dir,
+                                       const char *name, size_t len)
 {
     u32 low = 0, high = ri_count(image, dir), hash = ri_hash(name, len);
     while (low < high) {
@@ -84,7 +87,8 @@ const struct rootimg_dirent *ri_lookup(const struct rootimg *image, const struct
     return NULL;
 }
 
-const struct rootimg_dirent *ri_entry(const struct rootimg *image, const struct rootimg_inode *dir, u64 n)
+const struct rootimg_dirent *ri_entry(const struct rootimg *image, const struct rootimg_inode *dir,
+                                      u64 n)
 {
     if (n >= ri_count(image, dir))
         return NULL;
@@ -102,14 +106,15 @@ const void *ri_data(const struct rootimg *image, const struct rootimg_inode *ino
 
 const char *ri_target(const struct rootimg *image, const struct rootimg_inode *inode)
 {
-    if ((inode->mode & TYPE_MASK) != TYPE_LINK || !inode->size || inode->size > ROOTIMG_TARGET_MAX ||
-        !inside(inode->data, inode->size + 1, image->size))
+    if ((inode->mode & TYPE_MASK) != TYPE_LINK || !inode->size ||
+        inode->size > ROOTIMG_TARGET_MAX || !inside(inode->data, inode->size + 1, image->size))
         return NULL;
     const char *target = (const char *)image->base + inode->data;
     return target[inode->size] ? NULL : target;
 }
 
-const struct rootimg_xattr *ri_xattr(const struct rootimg *image, const struct rootimg_inode *inode, u32 n)
+const struct rootimg_xattr *ri_xattr(const struct rootimg *image, const struct rootimg_inode *inode,
+                                     u32 n)
 {
     u64 size = image->super->xattr_size, at = inode->xattr - 1ul;
     const u8 *area = image->base + image->super->xattr_off;

@@ -15,7 +15,8 @@ struct check {
     u32 *subdirs; // by inode number: directories that have it as parent
 };
 
-static void __attribute__((format(printf, 3, 4))) fault(struct check *c, u32 ino, const char *format, ...)
+static void __attribute__((format(printf, 3, 4)))
+fault(struct check *c, u32 ino, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -28,7 +29,8 @@ static void __attribute__((format(printf, 3, 4))) fault(struct check *c, u32 ino
 
 static bool name_valid(const char *name, size_t len)
 {
-    return memchr(name, '/', len) == NULL && memchr(name, 0, len) == NULL && strcmp(name, ".") && strcmp(name, "..");
+    return memchr(name, '/', len) == NULL && memchr(name, 0, len) == NULL && strcmp(name, ".") &&
+           strcmp(name, "..");
 }
 
 static void check_directory(struct check *c, u32 ino, const struct rootimg_inode *dir)
@@ -50,7 +52,8 @@ static void check_directory(struct check *c, u32 ino, const struct rootimg_inode
             fault(c, ino, "entry %u has an impossible name", i);
         if (e->hash != ri_hash(name, e->name_len))
             fault(c, ino, "entry \"%s\" has a wrong hash", name);
-        if (last && (last->hash > e->hash || (last->hash == e->hash && strcmp(ri_name(image, last), name) >= 0)))
+        if (last && (last->hash > e->hash ||
+                     (last->hash == e->hash && strcmp(ri_name(image, last), name) >= 0)))
             fault(c, ino, "entry \"%s\" is out of order", name);
         if (e->type != (to->mode & S_IFMT) >> 12)
             fault(c, ino, "entry \"%s\" has a wrong type", name);
@@ -106,20 +109,17 @@ static void check_inode(struct check *c, u32 ino, const struct rootimg_inode *in
     if (inode->xattr && !n)
         fault(c, ino, "its attributes are damaged");
     switch (inode->mode & S_IFMT) {
-    case S_IFDIR:
-        check_directory(c, ino, inode);
-        break;
-    case S_IFREG:
-        check_content(c, ino, inode);
-        break;
+    case S_IFDIR: check_directory(c, ino, inode); break;
+    case S_IFREG: check_content(c, ino, inode); break;
     case S_IFLNK:
         if (!ri_target(c->image, inode))
             fault(c, ino, "its target is damaged");
         break;
-    case S_IFCHR: case S_IFBLK: case S_IFIFO: case S_IFSOCK:
-        break;
-    default:
-        fault(c, ino, "unknown type %o", inode->mode);
+    case S_IFCHR:
+    case S_IFBLK:
+    case S_IFIFO:
+    case S_IFSOCK: break;
+    default: fault(c, ino, "unknown type %o", inode->mode);
     }
 }
 

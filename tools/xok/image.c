@@ -14,8 +14,10 @@
 #include "check.h"
 
 static const char usage[] =
-    "usage: xok image build FROM -o IMG [--owner UID:GID]  from a directory or a tar (plain, gzip, xz, zstd)\n"
-    "       xok image boot [FROM] -o IMG                   the same with ExOS: what the machine boots\n"
+    "usage: xok image build FROM -o IMG [--owner UID:GID]  from a directory or a tar (plain, gzip, "
+    "xz, zstd)\n"
+    "       xok image boot [FROM] -o IMG                   the same with ExOS: what the machine "
+    "boots\n"
     "       xok image ls IMG [PATH]                        like ls -lR, one path a line\n"
     "       xok image cat IMG PATH\n"
     "       xok image extract IMG DIR\n"
@@ -37,7 +39,8 @@ static void mode_text(u32 mode, char *text)
         text[9] = mode & 1 ? 't' : 'T';
 }
 
-static void list_one(const struct rootimg *image, const struct rootimg_inode *inode, const char *path)
+static void list_one(const struct rootimg *image, const struct rootimg_inode *inode,
+                     const char *path)
 {
     char mode[11], when[32], size[32];
     time_t t = inode->mtime;
@@ -49,11 +52,12 @@ static void list_one(const struct rootimg *image, const struct rootimg_inode *in
     else
         snprintf(size, sizeof size, "%lu", inode->size);
     const char *target = ri_target(image, inode);
-    printf("%s %u %u %u %s %s %s%s%s\n", mode, inode->nlink, inode->uid, inode->gid, size, when, path,
-           target ? " -> " : "", target ? target : "");
+    printf("%s %u %u %u %s %s %s%s%s\n", mode, inode->nlink, inode->uid, inode->gid, size, when,
+           path, target ? " -> " : "", target ? target : "");
 }
 
-typedef void visit(const struct rootimg *image, const struct rootimg_inode *inode, const char *path, void *arg);
+typedef void visit(const struct rootimg *image, const struct rootimg_inode *inode, const char *path,
+                   void *arg);
 
 static int entry_order(const void *a, const void *b, void *names)
 {
@@ -62,8 +66,8 @@ static int entry_order(const void *a, const void *b, void *names)
 }
 
 // Everything below dir in the order of names. Depth is bounded, so that a loop in a bad image ends.
-static void each(const struct rootimg *image, const struct rootimg_inode *dir, const char *path, visit *fn, void *arg,
-                 int depth)
+static void each(const struct rootimg *image, const struct rootimg_inode *dir, const char *path,
+                 visit *fn, void *arg, int depth)
 {
     u32 count = ri_count(image, dir), n = 0;
     const struct rootimg_dirent **list = make((count + 1ul) * sizeof *list);
@@ -85,7 +89,8 @@ static void each(const struct rootimg *image, const struct rootimg_inode *dir, c
     free(list);
 }
 
-static void visit_list(const struct rootimg *image, const struct rootimg_inode *inode, const char *path, void *arg)
+static void visit_list(const struct rootimg *image, const struct rootimg_inode *inode,
+                       const char *path, void *arg)
 {
     (void)arg;
     list_one(image, inode, path);
@@ -131,7 +136,8 @@ static void must(int result, const char *path)
         die("%s: %s", path, strerror(errno));
 }
 
-static void extract_content(const struct rootimg *image, const struct rootimg_inode *inode, const char *path)
+static void extract_content(const struct rootimg *image, const struct rootimg_inode *inode,
+                            const char *path)
 {
     const void *data = ri_data(image, inode);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -141,7 +147,8 @@ static void extract_content(const struct rootimg *image, const struct rootimg_in
     close(fd);
 }
 
-static void extract_one(const struct rootimg *image, const struct rootimg_inode *inode, const char *path, void *arg)
+static void extract_one(const struct rootimg *image, const struct rootimg_inode *inode,
+                        const char *path, void *arg)
 {
     struct extract *x = arg;
     const char *name = strrchr(path, '/') + 1;
@@ -154,7 +161,8 @@ static void extract_one(const struct rootimg *image, const struct rootimg_inode 
         return;
     }
     const char *target = ri_target(image, inode);
-    u32 major_nr = inode->rdev >> 8 & 0xfff, minor_nr = (inode->rdev & 0xff) | (inode->rdev >> 12 & 0xfff00);
+    u32 major_nr = inode->rdev >> 8 & 0xfff,
+        minor_nr = (inode->rdev & 0xff) | (inode->rdev >> 12 & 0xfff00);
     if (S_ISDIR(inode->mode))
         must(mkdir(to, 0700), to);
     else if (S_ISREG(inode->mode))
@@ -170,7 +178,8 @@ static void extract_one(const struct rootimg *image, const struct rootimg_inode 
         must(chmod(to, inode->mode & 07777), to);
 }
 
-static void set_time(const struct rootimg *image, const struct rootimg_inode *inode, const char *path, void *arg)
+static void set_time(const struct rootimg *image, const struct rootimg_inode *inode,
+                     const char *path, void *arg)
 {
     (void)image;
     char *to = format("%s%s", ((struct extract *)arg)->to, path);
@@ -218,7 +227,8 @@ static bool parse_owner(struct build *b, const char *text)
     if (!colon)
         return false;
     *colon = 0;
-    b->owned = parse_number(copy, UINT32_MAX - 1, &b->uid) && parse_number(colon + 1, UINT32_MAX - 1, &b->gid);
+    b->owned = parse_number(copy, UINT32_MAX - 1, &b->uid) &&
+               parse_number(colon + 1, UINT32_MAX - 1, &b->gid);
     return b->owned;
 }
 

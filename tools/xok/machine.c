@@ -55,14 +55,18 @@ static bool kvm_usable(void)
 static void add_machine(struct command *c, const struct run *run, bool kvm)
 {
     bool microvm = !strcmp(run->machine, "microvm");
-    // Interrupt controllers, timer and clock of a PC are wanted under KVM too, where "auto" leaves some out.
-    add2(c, "-M", format("%s%s", run->machine, microvm ? ",acpi=on,rtc=on,pit=on,pic=on,auto-kernel-cmdline=off" : ""));
+    // Interrupt controllers, timer and clock of a PC are wanted under KVM too, where "auto" leaves
+    // some out.
+    add2(c, "-M",
+         format("%s%s", run->machine,
+                microvm ? ",acpi=on,rtc=on,pit=on,pic=on,auto-kernel-cmdline=off" : ""));
     add2(c, "-accel", format("%s", kvm ? "kvm" : "tcg"));
     add2(c, "-cpu", format("%s", run->cpu ? run->cpu : kvm ? "host" : "max"));
     add2(c, "-m", format("%luK", run->memory >> 10));
     add2(c, "-smp", format("%lu", run->smp));
     if (run->icount) {
-        // The same run twice: instructions are the clock, and neither date nor random numbers change.
+        // The same run twice: instructions are the clock, and neither date nor random numbers
+        // change.
         add2(c, "-icount", format("shift=0,sleep=off"));
         add2(c, "-rtc", format("base=2024-01-01T00:00:00,clock=vm"));
         add2(c, "-seed", format("1"));
@@ -83,7 +87,8 @@ static void add_ports(struct command *c, const int *fds)
     for (int i = 0; i < PORTS; i++) {
         add2(c, "-chardev", format("socket,id=%s,fd=%d", names[i], fds[i]));
         if (i != PORT_LOG)
-            add2(c, "-device", format("virtserialport,nr=%d,chardev=%s,name=xok.%s", i + 1, names[i], names[i]));
+            add2(c, "-device",
+                 format("virtserialport,nr=%d,chardev=%s,name=xok.%s", i + 1, names[i], names[i]));
     }
     add2(c, "-serial", format("chardev:log"));
 }

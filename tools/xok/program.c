@@ -78,7 +78,8 @@ static void add_groups(const char *groups, struct identity *id)
     for (const char *line = groups; line && *line && id->ngroups < 16;) {
         size_t len = strcspn(line, "\n");
         char *number = colon_field(line, len, 2), *members = colon_field(line, len, 3);
-        if (members && member_of(members, id->name) && parse_number(number, UINT32_MAX - 1, &gid) && gid != id->gid)
+        if (members && member_of(members, id->name) && parse_number(number, UINT32_MAX - 1, &gid) &&
+            gid != id->gid)
             id->groups[id->ngroups++] = gid;
         free(number), free(members);
         line += len + (line[len] == '\n');
@@ -114,7 +115,8 @@ void identity_find(const struct rootimg *image, const char *user, struct identit
     if (number)
         id->uid = n;
     if (line) {
-        char *uid = colon_field(line, len, 2), *gid = colon_field(line, len, 3), *home = colon_field(line, len, 5);
+        char *uid = colon_field(line, len, 2), *gid = colon_field(line, len, 3),
+             *home = colon_field(line, len, 5);
         if (!uid || !gid || !home || !parse_number(uid, UINT32_MAX - 1, &n))
             die("--user: the root's /etc/passwd has a damaged line for %s", name);
         id->uid = n;
@@ -154,7 +156,8 @@ static char *check_elf(const char *path, const u8 *data, u64 size)
     const Elf64_Ehdr *h = (const void *)data;
     if (size < sizeof *h || memcmp(h->e_ident, ELFMAG, SELFMAG))
         die("%s: not an ELF program", path);
-    if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_machine != EM_X86_64)
+    if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB ||
+        h->e_machine != EM_X86_64)
         die("%s: an ELF program of another architecture: x86-64 is needed", path);
     if (h->e_type != ET_EXEC && h->e_type != ET_DYN)
         die("%s: an ELF file, but not a program", path);
@@ -184,8 +187,8 @@ static char *script_interpreter(const u8 *data, u64 size)
     return format("%.*s", (int)(p - start), start);
 }
 
-static void check_program(const struct rootimg *image, const char *cwd, const char *path, const struct identity *id,
-                          int depth)
+static void check_program(const struct rootimg *image, const char *cwd, const char *path,
+                          const struct identity *id, int depth)
 {
     int error;
     const struct rootimg_inode *inode = walk(image, cwd, path, true, &error);
@@ -201,7 +204,8 @@ static void check_program(const struct rootimg *image, const char *cwd, const ch
     if (!data)
         die("the root image is damaged at %s", path);
     bool script = inode->size >= 2 && !memcmp(data, "#!", 2);
-    char *loader = script ? script_interpreter(data, inode->size) : check_elf(path, data, inode->size);
+    char *loader =
+        script ? script_interpreter(data, inode->size) : check_elf(path, data, inode->size);
     if (!loader)
         return;
     if (!walk(image, cwd, loader, true, &error))
@@ -211,7 +215,8 @@ static void check_program(const struct rootimg *image, const char *cwd, const ch
     free(loader);
 }
 
-static char *search_path(const struct rootimg *image, const struct run *run, const struct identity *id)
+static char *search_path(const struct rootimg *image, const struct run *run,
+                         const struct identity *id)
 {
     const char *name = run->argv[0], *dirs = env_get(run, "PATH");
     if (strchr(name, '/'))
@@ -235,7 +240,8 @@ char *program_find(const struct rootimg *image, const struct run *run, const str
 {
     int error;
     const struct rootimg_inode *cwd = walk(image, "/", run->cwd, true, &error);
-    // /proc, /dev and what else is mounted in the machine is not in the image: the guest judges those.
+    // /proc, /dev and what else is mounted in the machine is not in the image: the guest judges
+    // those.
     bool mounted = !strncmp(run->cwd, "/proc", 5) || !strncmp(run->cwd, "/dev", 4);
     if (mounted)
         return search_path(image, run, id);

@@ -6,8 +6,9 @@
 #include <unistd.h>
 #include "pump.h"
 
-// The host's descriptors are shared with other processes, so they cannot be made non-blocking. A ready
-// pipe takes PIPE_BUF bytes at once (pipe(7)); a terminal may take less than it says, so it gets little.
+// The host's descriptors are shared with other processes, so they cannot be made non-blocking. A
+// ready pipe takes PIPE_BUF bytes at once (pipe(7)); a terminal may take less than it says, so it
+// gets little.
 static size_t safe_chunk(int fd)
 {
     struct stat st;

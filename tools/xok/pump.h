@@ -6,10 +6,10 @@
 #include "xok.h"
 
 struct pump {
-    int from, to;    // from: -1 after its end; to: -1 once nobody takes what is written
-    u64 taken;       // bytes read in all
-    size_t chunk;    // most bytes of one write that a ready `to` takes without blocking
-    size_t at, end;  // what waits: data[at..end)
+    int from, to;   // from: -1 after its end; to: -1 once nobody takes what is written
+    u64 taken;      // bytes read in all
+    size_t chunk;   // most bytes of one write that a ready `to` takes without blocking
+    size_t at, end; // what waits: data[at..end)
     char data[1 << 16];
 };
 
@@ -17,7 +17,8 @@ void pump_init(struct pump *pump, int from, int to);
 bool pump_empty(const struct pump *pump);
 // The descriptor to wait for and its event; fd -1 if there is nothing to wait for.
 struct pollfd pump_wait(const struct pump *pump);
-// Moves bytes after poll() said that pump_wait's descriptor is ready. Sets from or to to -1 at an end.
+// Moves bytes after poll() said that pump_wait's descriptor is ready. Sets from or to to -1 at an
+// end.
 void pump_move(struct pump *pump);
 
 #endif

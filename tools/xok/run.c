@@ -12,13 +12,15 @@
 
 static const char usage[] =
     "usage: xok run [OPTION...] [--] PROGRAM [ARG...]\n"
-    "  --rootfs FROM      the root: a directory, a tar archive (plain, gzip, xz, zstd) or an image;\n"
+    "  --rootfs FROM      the root: a directory, a tar archive (plain, gzip, xz, zstd) or an "
+    "image;\n"
     "                     without it the built-in one\n"
     "  --memory SIZE      of the machine: 512M, 2G (default 1G)\n"
     "  --smp N            processors, 1 to 16 (default 1)\n"
     "  --env K=V          adds to the environment (PATH, HOME and TERM are always set)\n"
     "  --cwd DIR          where the program starts (default /)\n"
-    "  --user U           NAME or UID, with :GROUP if wanted, as the root's /etc/passwd has it (default 0)\n"
+    "  --user U           NAME or UID, with :GROUP if wanted, as the root's /etc/passwd has it "
+    "(default 0)\n"
     "  --strace           every Linux call, on standard error\n"
     "  --verbose          the kernel's messages, on standard error\n"
     "  --gdb              waits for a debugger\n"
@@ -27,10 +29,12 @@ static const char usage[] =
     "  --timeout SECONDS  ends the machine after that long: status 124\n"
     "  --machine M        microvm (default) or q35\n"
     "  --cpu MODEL        as QEMU names it (default: all it can do)\n"
-    "Exit status: the program's; 128+N if signal N ended it; 124 out of time; 125 xok itself failed;\n"
+    "Exit status: the program's; 128+N if signal N ended it; 124 out of time; 125 xok itself "
+    "failed;\n"
     "126 not executable; 127 no such program.\n";
 
-// Linux takes at most a quarter of the stack limit for these, and never more than 6 MiB (execve(2)).
+// Linux takes at most a quarter of the stack limit for these, and never more than 6 MiB
+// (execve(2)).
 #define STRINGS_MAX (6ul << 20)
 #define MEMORY_MIN (64ul << 20) // below this not even an empty root boots
 #define SMP_MAX 16
@@ -48,7 +52,10 @@ static bool flag_option(struct run *run, const char *name)
     const struct {
         const char *name;
         bool *flag;
-    } flags[] = {{"strace", &run->strace}, {"verbose", &run->verbose}, {"gdb", &run->gdb}, {"icount", &run->icount}};
+    } flags[] = {{"strace", &run->strace},
+                 {"verbose", &run->verbose},
+                 {"gdb", &run->gdb},
+                 {"icount", &run->icount}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(name, flags[i].name)) {
             *flags[i].flag = true;
@@ -90,8 +97,8 @@ static void value_option(struct run *run, const char *name, const char *value)
 
 static bool takes_value(struct run *run, const char *name)
 {
-    return text_option(run, name) || !strcmp(name, "env") || !strcmp(name, "memory") || !strcmp(name, "smp") ||
-           !strcmp(name, "timeout");
+    return text_option(run, name) || !strcmp(name, "env") || !strcmp(name, "memory") ||
+           !strcmp(name, "smp") || !strcmp(name, "timeout");
 }
 
 static void parse(struct run *run, int argc, char **argv)
@@ -107,7 +114,8 @@ static void parse(struct run *run, int argc, char **argv)
             exit(0);
         }
         size_t len = strcspn(argv[i], "=");
-        char *name = strncmp(argv[i], "--", 2) ? format("%s", argv[i]) : format("%.*s", (int)len - 2, argv[i] + 2);
+        char *name = strncmp(argv[i], "--", 2) ? format("%s", argv[i])
+                                               : format("%.*s", (int)len - 2, argv[i] + 2);
         const char *value = argv[i][len] ? argv[i] + len + 1 : NULL;
         if (takes_value(run, name)) {
             if (!value && ++i == argc)
@@ -161,8 +169,11 @@ static struct config make_config(const struct run *run, const struct identity *i
         .flags = (run->strace ? CONTROL_FLAG_STRACE : 0) | (run->stats ? CONTROL_FLAG_STATS : 0) |
                  (run->verbose ? CONTROL_FLAG_VERBOSE : 0),
         .tty_mask = terminal_mask(),
-        .uid = id->uid, .gid = id->gid, .ngroups = id->ngroups,
-        .argc = run->argc, .envc = run->env_count,
+        .uid = id->uid,
+        .gid = id->gid,
+        .ngroups = id->ngroups,
+        .argc = run->argc,
+        .envc = run->env_count,
     };
     terminal_size(&head.rows, &head.cols);
     memcpy(head.groups, id->groups, sizeof head.groups);
@@ -184,7 +195,8 @@ static int boot_open(struct root *root, const struct run *run)
     struct stat boot, exos, image;
     char *dir = program_dir();
     char *path = path_join(dir, "boot.img");
-    bool fresh = !run->rootfs && stat(path, &boot) == 0 && stat(path_join(dir, "exos/exos.elf"), &exos) == 0 &&
+    bool fresh = !run->rootfs && stat(path, &boot) == 0 &&
+                 stat(path_join(dir, "exos/exos.elf"), &exos) == 0 &&
                  stat(path_join(dir, "root.img"), &image) == 0 && boot.st_mtime > exos.st_mtime &&
                  boot.st_mtime > image.st_mtime;
     int fd = fresh ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -206,19 +218,20 @@ static u64 now_ns(void)
     return t.tv_sec * 1000000000ul + t.tv_nsec;
 }
 
-static void write_stats(const struct run *run, const struct machine *machine, const struct session_end *end,
-                        u64 host_ns, u64 image_bytes, int status)
+static void write_stats(const struct run *run, const struct machine *machine,
+                        const struct session_end *end, u64 host_ns, u64 image_bytes, int status)
 {
     FILE *f = fopen(run->stats, "we");
     if (!f) {
         complain("--stats %s: %s", run->stats, strerror(errno));
         return;
     }
-    fprintf(f,
-            "{\n\"exit_status\": %d,\n\"machine\": \"%s\",\n\"accelerator\": \"%s\",\n\"icount\": %s,\n"
-            "\"smp\": %lu,\n\"memory_bytes\": %lu,\n\"root_image_bytes\": %lu,\n\"host_ns\": %lu",
-            status, run->machine, machine->kvm ? "kvm" : "tcg", run->icount ? "true" : "false", run->smp, run->memory,
-            image_bytes, host_ns);
+    fprintf(
+        f,
+        "{\n\"exit_status\": %d,\n\"machine\": \"%s\",\n\"accelerator\": \"%s\",\n\"icount\": %s,\n"
+        "\"smp\": %lu,\n\"memory_bytes\": %lu,\n\"root_image_bytes\": %lu,\n\"host_ns\": %lu",
+        status, run->machine, machine->kvm ? "kvm" : "tcg", run->icount ? "true" : "false",
+        run->smp, run->memory, image_bytes, host_ns);
     if (end->was_ready)
         fprintf(f, ",\n\"ready_ns\": %lu,\n\"ready_tsc\": %lu", end->ready.ns, end->ready.tsc);
     if (end->stats && *end->stats)
@@ -254,7 +267,8 @@ int command_run(int argc, char **argv)
     int boot = boot_open(&root, &run);
     check_memory(&run, boot);
     if (run.gdb)
-        complain("waiting for: gdb %s/kernel/xok.elf -ex 'target remote 127.0.0.1:1234'", program_dir());
+        complain("waiting for: gdb %s/kernel/xok.elf -ex 'target remote 127.0.0.1:1234'",
+                 program_dir());
     u64 start = now_ns();
     machine_start(&machine, &run, boot);
     int status = session_run(&machine, &run, config.data, config.len, &end);

@@ -4,11 +4,18 @@
 #include "xok.h"
 #include "core/control.h"
 
-enum port { PORT_STDIN, PORT_STDOUT, PORT_STDERR, PORT_CONTROL, PORT_LOG, PORTS }; // LOG: the serial line
+enum port {
+    PORT_STDIN,
+    PORT_STDOUT,
+    PORT_STDERR,
+    PORT_CONTROL,
+    PORT_LOG,
+    PORTS
+}; // LOG: the serial line
 
 struct run {
     const char *rootfs, *cwd, *user, *stats, *machine, *cpu;
-    u64 memory; // bytes
+    u64 memory;       // bytes
     u64 smp, timeout; // timeout: seconds, 0 none
     bool strace, verbose, gdb, icount;
     char **env;
@@ -39,9 +46,9 @@ void machine_start(struct machine *machine, const struct run *run, int boot_fd);
 void machine_stop(struct machine *machine); // ends it at once; nothing if it has ended
 
 // terminal.c
-u32 terminal_mask(void);                      // bit n: descriptor n is a terminal
-void terminal_size(u16 *rows, u16 *cols);     // 0, 0 without one
-void terminal_raw(void);                      // standard input, undone by every way out
+u32 terminal_mask(void);                  // bit n: descriptor n is a terminal
+void terminal_size(u16 *rows, u16 *cols); // 0, 0 without one
+void terminal_raw(void);                  // standard input, undone by every way out
 void terminal_restore(void);
 void terminal_suspend(void);                  // stops this process, terminal restored
 void terminal_resume(void);                   // after SIGCONT: raw again if it was
@@ -53,7 +60,7 @@ struct session_end {
     struct control_ready ready;
     bool was_ready;
 };
-int session_run(struct machine *machine, const struct run *run, const void *config, size_t config_len,
-                struct session_end *end);
+int session_run(struct machine *machine, const struct run *run, const void *config,
+                size_t config_len, struct session_end *end);
 
 #endif

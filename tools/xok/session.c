@@ -18,10 +18,10 @@ struct session {
     const struct run *run;
     struct session_end *result;
     struct pump in, out[2];
-    int control;          // -1 after its end
-    char *send;           // control messages on their way out: send[send_at..send_end)
+    int control; // -1 after its end
+    char *send;  // control messages on their way out: send[send_at..send_end)
     size_t send_at, send_end, send_room;
-    char *got;            // control messages on their way in
+    char *got; // control messages on their way in
     size_t got_len, got_room;
     bool eof_sent, hup_sent[2];
     struct log log, errors; // the machine's serial line; QEMU's own complaints
@@ -82,18 +82,10 @@ static void got_message(struct session *s, u32 type, const char *payload, u32 le
             memcpy(&s->result->ready, payload, sizeof s->result->ready);
         s->result->was_ready = true;
         break;
-    case CONTROL_EXIT:
-        got_exit(s, payload, len);
-        break;
-    case CONTROL_ERROR:
-        got_error(s, payload, len);
-        break;
-    case CONTROL_STATS:
-        s->result->stats = format("%.*s", (int)len, payload);
-        break;
-    case CONTROL_STRACE:
-        log_write(payload, len);
-        break;
+    case CONTROL_EXIT: got_exit(s, payload, len); break;
+    case CONTROL_ERROR: got_error(s, payload, len); break;
+    case CONTROL_STATS: s->result->stats = format("%.*s", (int)len, payload); break;
+    case CONTROL_STRACE: log_write(payload, len); break;
     }
 }
 
@@ -137,7 +129,8 @@ static void control_receive(struct session *s)
 
 static void control_send(struct session *s)
 {
-    ssize_t n = send(s->control, s->send + s->send_at, s->send_end - s->send_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = send(s->control, s->send + s->send_at, s->send_end - s->send_at,
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0)
         s->send_at += n;
     if (s->send_at == s->send_end)
@@ -177,7 +170,8 @@ static void got_signal(struct session *s)
 
 static int signals_open(void)
 {
-    static const int taken[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+    static const int taken[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGINT, SIGTERM,
+                                SIGHUP,   SIGQUIT, SIGUSR1, SIGUSR2};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
@@ -224,17 +218,29 @@ static void look(struct session *s)
             post(s, CONTROL_HUP, &port, sizeof port);
             s->hup_sent[i] = true;
         }
-        if (!pump_empty(&s->out[i]) || (s->out[i].from >= 0 && s->out[i].taken < s->exit.out_bytes[i]))
+        if (!pump_empty(&s->out[i]) ||
+            (s->out[i].from >= 0 && s->out[i].taken < s->exit.out_bytes[i]))
             drained = false;
     }
     if (s->exited && drained)
         s->done = true;
-    bool gone = s->control < 0 && s->out[0].from < 0 && s->out[1].from < 0 && s->log.fd < 0 && s->errors.fd < 0;
+    bool gone = s->control < 0 && s->out[0].from < 0 && s->out[1].from < 0 && s->log.fd < 0 &&
+                s->errors.fd < 0;
     if (gone && pump_empty(&s->out[0]) && pump_empty(&s->out[1]))
         s->done = true;
 }
 
-enum { WAIT_IN, WAIT_OUT, WAIT_ERR, WAIT_CONTROL, WAIT_LOG, WAIT_ERRORS, WAIT_SIGNALS, WAIT_TIMER, WAITS };
+enum {
+    WAIT_IN,
+    WAIT_OUT,
+    WAIT_ERR,
+    WAIT_CONTROL,
+    WAIT_LOG,
+    WAIT_ERRORS,
+    WAIT_SIGNALS,
+    WAIT_TIMER,
+    WAITS
+};
 
 static void wait_and_move(struct session *s)
 {
@@ -285,12 +291,13 @@ static int stopped_early(struct session *s)
         return STATUS_XOK;
     }
     line = log_line(&s->log, "");
-    complain("the machine stopped before the program ended%s%s", line ? "; its last words: " : "", line ? line : "");
+    complain("the machine stopped before the program ended%s%s", line ? "; its last words: " : "",
+             line ? line : "");
     return STATUS_XOK;
 }
 
-int session_run(struct machine *machine, const struct run *run, const void *config, size_t config_len,
-                struct session_end *end)
+int session_run(struct machine *machine, const struct run *run, const void *config,
+                size_t config_len, struct session_end *end)
 {
     struct session *s = make(sizeof *s);
     s->machine = machine, s->run = run, s->result = end;
@@ -308,7 +315,8 @@ int session_run(struct machine *machine, const struct run *run, const void *conf
     while (look(s), !s->done)
         wait_and_move(s);
     machine_stop(machine);
-    if (s->exited && (s->out[0].taken < s->exit.out_bytes[0] || s->out[1].taken < s->exit.out_bytes[1])) {
+    if (s->exited &&
+        (s->out[0].taken < s->exit.out_bytes[0] || s->out[1].taken < s->exit.out_bytes[1])) {
         terminal_restore();
         complain("the machine stopped before all output was taken");
         s->status = STATUS_XOK;

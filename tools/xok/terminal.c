@@ -57,7 +57,8 @@ void terminal_raw(void)
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
     if (tcgetattr(STDIN_FILENO, &saved) < 0)
         return;
-    struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    struct sigaction action = {.sa_handler = restore_and_die,
+                               .sa_flags = SA_RESETHAND | SA_NODEFER};
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
         sigaction(deadly[i], &action, NULL);
     atexit(terminal_restore);

@@ -27,7 +27,8 @@ u32 rdev_encode(u32 major, u32 minor)
     return (minor & 0xff) | major << 8 | (minor & 0xfff00) << 12;
 }
 
-static struct slot *slot_of(struct tree *tree, struct item *dir, const char *name, size_t len, u32 hash)
+static struct slot *slot_of(struct tree *tree, struct item *dir, const char *name, size_t len,
+                            u32 hash)
 {
     u64 start = (hash ^ (u64)dir >> 4) * 0x9e3779b97f4a7c15ul >> 32;
     for (u32 i = start;; i++) {
@@ -35,7 +36,8 @@ static struct slot *slot_of(struct tree *tree, struct item *dir, const char *nam
         if (!s->dir)
             return s;
         const struct name *n = &s->dir->names[s->index];
-        if (s->dir == dir && n->hash == hash && strlen(n->text) == len && !memcmp(n->text, name, len))
+        if (s->dir == dir && n->hash == hash && strlen(n->text) == len &&
+            !memcmp(n->text, name, len))
             return s;
     }
 }
@@ -68,7 +70,8 @@ static void item_take_meta(struct item *to, const struct item *from)
     to->xattrs = from->xattrs, to->xattr_count = from->xattr_count;
 }
 
-struct item *tree_put(struct tree *tree, struct item *dir, const char *name, size_t len, struct item *item)
+struct item *tree_put(struct tree *tree, struct item *dir, const char *name, size_t len,
+                      struct item *item)
 {
     u32 hash = ri_hash(name, len);
     struct slot *s = slot_of(tree, dir, name, len, hash);
@@ -101,7 +104,8 @@ struct item *tree_put(struct tree *tree, struct item *dir, const char *name, siz
 }
 
 // One step down; makes a directory where there is nothing. Follows links by walking their text.
-static struct item *step(struct tree *tree, struct item *dir, const char *name, size_t len, int *links)
+static struct item *step(struct tree *tree, struct item *dir, const char *name, size_t len,
+                         int *links)
 {
     if (len == 1 && name[0] == '.')
         return dir;

@@ -1,5 +1,5 @@
-// A tree from a tar archive: ustar, pax and GNU headers, plain or compressed, from a file or a pipe.
-// Formats: POSIX.1-2017 pax "Extended Description"; the GNU tar manual, "Basic Tar Format".
+// A tree from a tar archive: ustar, pax and GNU headers, plain or compressed, from a file or a
+// pipe. Formats: POSIX.1-2017 pax "Extended Description"; the GNU tar manual, "Basic Tar Format".
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +12,12 @@
 #include "tree.h"
 
 #define BLOCK 512ul
-#define META_MAX (1u << 20) // longest pax header or long name taken: attributes are at most 64 KiB each
+#define META_MAX                                                                                   \
+    (1u << 20) // longest pax header or long name taken: attributes are at most 64 KiB each
 
 struct header { // ustar; GNU has the same fields up to devminor
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[100], magic[6], version[2];
+    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[100], magic[6],
+        version[2];
     char uname[32], gname[32], major[8], minor[8], prefix[155], pad[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "tar header");
@@ -86,7 +88,8 @@ static char *take_text(struct tar *tar, u64 len)
     return text;
 }
 
-static void take_record(struct tar *tar, struct member *m, const char *key, const char *value, size_t len)
+static void take_record(struct tar *tar, struct member *m, const char *key, const char *value,
+                        size_t len)
 {
     char *end;
     if (!strcmp(key, "path")) {
@@ -169,7 +172,8 @@ static void complete(struct member *m, const struct member *global, const struct
     if (!m->path && global->path)
         m->path = global->path;
     if (!m->path) {
-        char *name = text_field(h->name, sizeof h->name), *prefix = text_field(h->prefix, sizeof h->prefix);
+        char *name = text_field(h->name, sizeof h->name),
+             *prefix = text_field(h->prefix, sizeof h->prefix);
         m->path = ustar && prefix[0] ? path_join(prefix, name) : name;
     }
     if (!m->link)
@@ -253,7 +257,7 @@ static int seekable(int fd, const char *program, const char *name)
         ;
     if (status)
         die(WIFEXITED(status) && WEXITSTATUS(status) == 127 ? "%s: %s is needed to read it"
-                                                             : "%s: %s could not read it",
+                                                            : "%s: %s could not read it",
             name, program ? program : "cat");
     return out;
 }
@@ -262,7 +266,10 @@ static const char *compressor(const u8 *first)
 {
     if (!memcmp(first, "\x1f\x8b", 2))
         return "gzip";
-    if (!memcmp(first, "\xfd" "7zXZ", 5))
+    if (!memcmp(first,
+                "\xfd"
+                "7zXZ",
+                5))
         return "xz";
     return memcmp(first, "\x28\xb5\x2f\xfd", 4) ? NULL : "zstd";
 }

@@ -1,4 +1,5 @@
-// A tree written as a root image. The same tree gives the same bytes: order comes from the names alone.
+// A tree written as a root image. The same tree gives the same bytes: order comes from the names
+// alone.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +57,8 @@ static void number_items(struct writer *w, struct tree *tree)
     tree->root->ino = ROOTIMG_ROOT;
     for (u32 i = 0; i < w->count; i++) {
         struct item *dir = w->items[i];
-        qsort(dir->names, dir->name_count, sizeof *dir->names, name_order);
+        if (dir->name_count)
+            qsort(dir->names, dir->name_count, sizeof *dir->names, name_order);
         for (u32 n = 0; n < dir->name_count; n++) {
             struct item *item = dir->names[n].item;
             if (item->ino)
@@ -125,8 +127,15 @@ static void fill_inodes(struct writer *w)
         const struct item *item = w->items[i];
         struct rootimg_inode *inode = &w->inodes[i];
         *inode = (struct rootimg_inode){
-            .mode = item->mode, .uid = item->uid, .gid = item->gid, .nlink = item->links, .size = item->size,
-            .mtime = item->mtime, .mtime_ns = item->mtime_ns, .rdev = item->rdev, .xattr = add_xattrs(w, item),
+            .mode = item->mode,
+            .uid = item->uid,
+            .gid = item->gid,
+            .nlink = item->links,
+            .size = item->size,
+            .mtime = item->mtime,
+            .mtime_ns = item->mtime_ns,
+            .rdev = item->rdev,
+            .xattr = add_xattrs(w, item),
         };
         if (S_ISDIR(item->mode)) {
             inode->size = 0;
@@ -145,7 +154,8 @@ static void fill_inodes(struct writer *w)
 // Places every table and file; returns the superblock.
 static struct rootimg_super lay_out(struct writer *w)
 {
-    struct rootimg_super s = {.magic = ROOTIMG_MAGIC, .version = ROOTIMG_VERSION, .inode_count = w->count};
+    struct rootimg_super s = {
+        .magic = ROOTIMG_MAGIC, .version = ROOTIMG_VERSION, .inode_count = w->count};
     s.inode_off = sizeof s;
     s.dirent_off = s.inode_off + w->count * sizeof *w->inodes;
     s.dirent_count = w->dirent_count;

@@ -184,9 +184,13 @@ bool parse_size(const char *text, u64 *bytes)
         return false;
     int shift = 20;
     switch (*end) {
-    case 'K': case 'k': shift = 10; break;
-    case 'M': case 'm': case 0: shift = 20; break;
-    case 'G': case 'g': shift = 30; break;
+    case 'K':
+    case 'k': shift = 10; break;
+    case 'M':
+    case 'm':
+    case 0: shift = 20; break;
+    case 'G':
+    case 'g': shift = 30; break;
     default: return false;
     }
     if (*end && end[1])

@@ -67,8 +67,8 @@ static bool step(struct way *way, const char *name, size_t len, bool follow)
     return go(way, target, target_len, true);
 }
 
-const struct rootimg_inode *walk(const struct rootimg *image, const char *cwd, const char *path, bool follow,
-                                 int *error)
+const struct rootimg_inode *walk(const struct rootimg *image, const char *cwd, const char *path,
+                                 bool follow, int *error)
 {
     struct way way = {.image = image, .at = ri_inode(image, ROOTIMG_ROOT)};
     bool found = go(&way, cwd, strlen(cwd), true) && go(&way, path, strlen(path), follow);

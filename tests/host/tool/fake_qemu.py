@@ -116,7 +116,7 @@ class Guest:
                 self.exit(signal.SIGPIPE)
             self.port["stdout"].send(b"y\n" * 1024)
 
-    def config_text(self):
+    def config_text(self, *_):
         text = [f"path {self.path.decode()}", f"cwd {self.cwd.decode()}", f"ids {self.uid} {self.gid} {self.ngroups}",
                 f"flags {self.flags}", f"tty {self.tty}", f"argv {self.argv}", f"env {sorted(self.env)}"]
         self.write("\n".join(text).encode() + b"\n")

@@ -132,8 +132,9 @@ def test_slow_reader_loses_nothing():
 
 
 def test_config():
-    code, out, _ = run("link", "config_text", "a b", "", options=("--env", "A=1", "--env=A=2", "--cwd", "/home/ann",
+    code, out, err = run("link", "config_text", "a b", "", options=("--env", "A=1", "--env=A=2", "--cwd", "/home/ann",
                                                                     "--user", "ann", "--strace"))
+    assert code == 0, err
     lines = out.decode().splitlines()
     assert code == 0 and lines[0] == "path /bin/link" and lines[1] == "cwd /home/ann", out
     assert lines[2] == "ids 1000 1000 2" and lines[3] == "flags 1" and lines[4] == "tty 0", out
