@@ -2,6 +2,8 @@
 // All of a family's processes share this code and its data (the arena); a thread's own is at %gs:0.
 #ifndef EXOS_H
 #define EXOS_H
+// One image: every symbol, defined here or in assembly, is near; nothing goes through a table.
+#pragma GCC visibility push(hidden)
 #include <stdbool.h>
 #include <stddef.h>
 #include "xok/error.h"
