@@ -245,7 +245,7 @@ enum {
 static void wait_and_move(struct session *s)
 {
     struct pollfd p[WAITS] = {
-        [WAIT_IN] = s->exited ? (struct pollfd){.fd = -1} : pump_wait(&s->in),
+        [WAIT_IN] = pump_wait(&s->in),
         [WAIT_OUT] = pump_wait(&s->out[0]),
         [WAIT_ERR] = pump_wait(&s->out[1]),
         [WAIT_CONTROL] = {.fd = s->control, .events = POLLIN | (s->send_end ? POLLOUT : 0)},
@@ -254,6 +254,8 @@ static void wait_and_move(struct session *s)
         [WAIT_SIGNALS] = {.fd = s->signals, .events = POLLIN},
         [WAIT_TIMER] = {.fd = s->timer, .events = POLLIN},
     };
+    if (s->exited)
+        p[WAIT_IN].fd = -1;
     if (poll(p, WAITS, -1) < 0)
         return;
     if (p[WAIT_IN].revents)

@@ -33,6 +33,7 @@ void die(const char *format, ...)
     va_list args;
     va_start(args, format);
     say(format, args);
+    va_end(args);
     exit(STATUS_XOK);
 }
 
@@ -41,6 +42,7 @@ void die_status(int status, const char *format, ...)
     va_list args;
     va_start(args, format);
     say(format, args);
+    va_end(args);
     exit(status);
 }
 
