@@ -1,0 +1,1 @@
+for i in $(seq 200); do /bin/true || echo failed; done; echo done

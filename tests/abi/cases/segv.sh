@@ -1,0 +1,2 @@
+#: smp 1 2 4
+kill -SEGV $$

@@ -1,0 +1,1 @@
+cat; echo $?; read x; echo $?

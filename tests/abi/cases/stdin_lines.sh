@@ -1,0 +1,2 @@
+#: stdin 100000
+wc -c; read -r x; echo "end $?"

@@ -1,0 +1,3 @@
+#: stdin 20000000
+cat
+echo to stderr >&2
