@@ -64,6 +64,7 @@ static const char *next_string(const char **at, const char *end)
 struct first {
     const char *path, *cwd;
     const char **argv, **envp;
+    const struct control_config *config;
 };
 static struct first first;
 
@@ -81,7 +82,11 @@ void first_main(void)
     struct thread *t = thread_self();
     struct uregs *r = (struct uregs *)(t->stack_top - sizeof *r);
     t->regs = r;
-    s64 err = chdir_to(first.cwd);
+    const struct control_config *c = first.config;
+    s64 err = fs_console_files(proc_self()->files, c->tty_mask, c->rows, c->cols);
+    if (err)
+        fail(125, "%s: standard streams cannot be opened (error %ld)", first.path, err);
+    err = chdir_to(first.cwd);
     if (err)
         fail(125, "%s: cannot be the current directory (error %ld)", first.cwd, err);
     err = proc_exec(first.path, (char *const *)first.argv, (char *const *)first.envp, r);
@@ -111,6 +116,7 @@ static void program_start(void)
     p->rgid = p->egid = p->sgid = p->fsgid = c->gid;
     p->ngroups = MIN(c->ngroups, 16u);
     memcpy(p->groups, c->groups, p->ngroups * sizeof p->groups[0]);
+    first.config = c;
     first.path = next_string(&at, end);
     first.cwd = next_string(&at, end);
     first.argv = heap_alloc((c->argc + 1) * sizeof *first.argv);
@@ -121,9 +127,6 @@ static void program_start(void)
         first.argv[i] = next_string(&at, end);
     for (u32 i = 0; i < c->envc; i++)
         first.envp[i] = next_string(&at, end);
-    s64 err = fs_console_files(p->files, c->tty_mask, c->rows, c->cols);
-    if (err)
-        fail(125, "%s: standard streams cannot be opened (error %ld)", first.path, err);
     struct thread *t = container_of(p->threads.next, struct thread, proc_link);
     struct xok_regs regs = {.rip = (u64)first_main, .rsp = t->stack_top - sizeof(struct uregs) - 8, .rflags = 2, .gsbase = (u64)t};
     if (xok_env_regs(FAMILY, t->env, &regs, 1) < 0 || xok_env_run(FAMILY, t->env) < 0)
@@ -133,6 +136,11 @@ static void program_start(void)
 void exos_start(u64 module_ppn, u64 module_pages)
 {
     const struct xok_boot_header *h = (const void *)MODULE_VA;
+    // Locks name their owner: until the keeper's thread stands, this is who we are.
+    static struct thread nobody;
+    nobody.self = &nobody;
+    nobody.env = XOK_INFO->cpu[0].env;
+    xok_env_base(1, (u64)&nobody);
     avx_ok = XOK_INFO->cpu_features & XOK_CPU_AVX;
     pages_start();
     module_map(module_ppn, module_pages);
