@@ -1,6 +1,7 @@
 // Linux numbers of the file calls (x86-64): open(2), stat(2), fcntl(2), inode(7).
 #ifndef EXOS_FS_ABI_H
 #define EXOS_FS_ABI_H
+#include "xok/types.h"
 
 enum {
     O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_ACCMODE = 3, O_CREAT = 0100, O_EXCL = 0200, O_NOCTTY = 0400,

@@ -63,10 +63,10 @@ void file_put(struct file *f)
 
 int file_path(struct file *f, char *buf, size_t size)
 {
+    if (f->dentry && f->mnt == pipe_mount)
+        return snprintf(buf, size, "pipe:[%lu]", f->inode->ino);
     if (f->dentry)
         return path_text(&(struct path){f->mnt, f->dentry}, buf, size, NULL);
-    if (f->inode && S_ISFIFO(f->inode->mode))
-        return snprintf(buf, size, "pipe:[%lu]", f->inode->ino);
     if (f->inode && S_ISSOCK(f->inode->mode))
         return snprintf(buf, size, "socket:[%lu]", f->inode->ino);
     return snprintf(buf, size, "anon_inode:[%s]", f->ops->name ? f->ops->name : "file");

@@ -14,6 +14,7 @@
 struct dentry;
 struct mount;
 struct epoll_link;
+struct iovec_native;
 
 struct stat_native { // struct stat of x86-64
     u64 dev, ino, nlink;
@@ -56,6 +57,8 @@ struct file_ops {
     s64 (*mmap)(struct file *f, u64 off, u64 len, int prot, int flags); // 0 if page() may be used
     u64 (*page)(struct file *f, u64 index, bool write, s64 *err);       // ppn with a reference, for mappings
     void (*release)(struct file *f);
+    // readv and writev of what must transfer a vector as one message; NULL: piece by piece.
+    s64 (*vector)(struct file *f, const struct iovec_native *v, u64 count, bool write);
     const char *name; // of what has no path, for /proc/PID/fd: anon_inode:[name]
 };
 #define FILE_POLL_QUEUES 2

@@ -35,3 +35,14 @@ struct mount *mount_add(struct mount *parent, struct dentry *point, struct dentr
     ns_generation++;
     return m;
 }
+
+s64 anon_path(struct mount *m, struct inode *i, struct path *out)
+{
+    struct dentry *d = dentry_new(NULL, "", 0, 0);
+    if (!d)
+        return -ENOMEM;
+    d->inode = i;
+    __atomic_add_fetch(&m->refs, 1, __ATOMIC_RELAXED);
+    *out = (struct path){m, d};
+    return 0;
+}

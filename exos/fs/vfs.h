@@ -205,7 +205,8 @@ void walk_cross(struct path *p); // to what is mounted here
 int path_text(const struct path *p, char *buf, size_t size, bool *reachable); // absolute name; length or -ENAMETOOLONG
 struct mount *mount_at(struct mount *parent, struct dentry *point);
 struct mount *mount_add(struct mount *parent, struct dentry *point, struct dentry *root, struct super *sb, u32 flags);
-void walk_cache_flush(void);
+extern struct mount *pipe_mount;
+s64 anon_path(struct mount *m, struct inode *i, struct path *out); // takes over i, unless it fails
 
 // tmpfs.c
 struct super *super_new(const char *type, u32 magic, u32 flags);
@@ -243,6 +244,7 @@ u64 lower_count(const struct rootimg_inode *dir); // entries
 u64 lower_entry(const struct rootimg_inode *dir, u64 n, const char **name, u32 *len, u8 *type);
 u64 lower_inodes(void);
 void lower_forget(struct inode *i); // its last name has gone
+bool lower_xattr(struct inode *i, u32 n, const char **name, u32 *name_len, const char **value, u32 *len);
 
 // file.c, fd.c
 struct file *file_new_path(const struct file_ops *ops, u32 flags, struct path *p); // takes over the path
