@@ -191,6 +191,7 @@ struct thread {
     u64 start_ns, run_base;
     void *futex;           // what it waits for, proc/futex.c
     struct thread *free_next;
+    bool arena_io;         // copy_in and copy_out take library memory too: sendfile and its like
 };
 #define THREAD_SIGNAL 1u // look at signals
 #define THREAD_KILL 2u   // leave: the process is going

@@ -40,8 +40,8 @@ static void file_free(struct file *f)
         epoll_forget(f);
     if (i && i->extra)
         locks_close(i, NULL, f);
-    if (i && (i->flags & INODE_WATCHED) && !(f->flags & O_PATH))
-        notify_event(i, f->mode & MAY_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE, 0, NULL);
+    if (notify_on && i && !(f->flags & O_PATH))
+        notify_file(f, f->mode & MAY_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (f->mode & FILE_WRITER)
         __atomic_sub_fetch(&i->writers, 1, __ATOMIC_RELAXED);
     if (f->mode & FILE_EXEC)
@@ -63,6 +63,12 @@ void file_put(struct file *f)
 
 int file_path(struct file *f, char *buf, size_t size)
 {
+    if (f->dentry && f->mnt == shm_mount)
+        return snprintf(buf, size, "/%s (deleted)", f->dentry->name);
+    if (f->dentry && f->mnt == pipe_mount && S_ISSOCK(f->inode->mode))
+        return snprintf(buf, size, "socket:[%lu]", f->inode->ino);
+    if (f->dentry && f->mnt == pipe_mount && !S_ISFIFO(f->inode->mode))
+        return snprintf(buf, size, "anon_inode:[%s]", f->ops->name ? f->ops->name : "file");
     if (f->dentry && f->mnt == pipe_mount)
         return snprintf(buf, size, "pipe:[%lu]", f->inode->ino);
     if (f->dentry)
@@ -134,8 +140,8 @@ s64 open_inode(struct path *p, u32 flags, bool made, struct file **out)
         file_put(f);
         return r;
     }
-    if (i->flags & INODE_WATCHED)
-        notify_event(i, IN_OPEN, 0, NULL);
+    if (notify_on)
+        notify_file(f, IN_OPEN);
     *out = f;
     return 0;
 }
@@ -260,8 +266,8 @@ static s64 open_tmpfile(int dirfd, const char *name, u32 flags, u32 mode, u32 wa
     }
     if (!r) {
         i->nlink = 0;
-        if (flags & O_EXCL)
-            i->flags |= INODE_NOWALK;
+        if (!(flags & O_EXCL))
+            i->flags |= INODE_LINKABLE;
         d->inode = i;
         struct path p = {dir.mnt, d};
         __atomic_add_fetch(&p.mnt->refs, 1, __ATOMIC_RELAXED);

@@ -75,6 +75,13 @@ static void inode_fill(struct inode *i, const struct rootimg_inode *r)
     i->atime = i->mtime = i->ctime = (u64)r->mtime * 1000000000ul + r->mtime_ns;
 }
 
+void lower_attach(struct inode *root)
+{
+    const struct rootimg_inode *r = lower_root();
+    root->mode = r->mode;
+    inode_fill(root, r);
+}
+
 struct inode *lower_inode(struct super *sb, const struct rootimg_inode *r)
 {
     bool shared = !S_ISDIR(r->mode) && r->nlink > 1;

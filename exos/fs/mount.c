@@ -36,6 +36,29 @@ struct mount *mount_add(struct mount *parent, struct dentry *point, struct dentr
     return m;
 }
 
+// Only what nobody stands in or has mounted upon, unless detached: then it lives on for those inside.
+s64 mount_remove(struct mount *m, bool detach)
+{
+    if (m == root_mount || !m->parent)
+        return -EINVAL;
+    list_for(it, &mounts) {
+        struct mount *over = container_of(it, struct mount, link);
+        if (over->parent == m)
+            return -EBUSY;
+    }
+    if (m->refs && !detach)
+        return -EBUSY;
+    struct dentry *point = m->point;
+    list_del(&m->link);
+    bool others = false;
+    list_for(it, &mounts)
+        others |= container_of(it, struct mount, link)->point == point;
+    if (!others)
+        point->flags &= ~DENTRY_MOUNT;
+    ns_generation++;
+    return 0;
+}
+
 s64 anon_path(struct mount *m, struct inode *i, struct path *out)
 {
     struct dentry *d = dentry_new(NULL, "", 0, 0);

@@ -40,8 +40,8 @@ static s64 regular_read(struct file *f, u64 buf, u64 len, u64 *pos)
     if (!done)
         return r;
     *pos = off;
-    if (i->flags & INODE_WATCHED)
-        notify_event(i, IN_ACCESS, 0, NULL);
+    if (notify_on)
+        notify_file(f, IN_ACCESS);
     return done;
 }
 
@@ -172,8 +172,8 @@ static s64 regular_write(struct file *f, u64 buf, u64 len, u64 *pos)
     if (!done)
         return r;
     *pos = off;
-    if (i->flags & INODE_WATCHED)
-        notify_event(i, IN_MODIFY, 0, NULL);
+    if (notify_on)
+        notify_file(f, IN_MODIFY);
     return done;
 }
 

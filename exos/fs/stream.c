@@ -1,6 +1,8 @@
 // Standard streams that are pipes or files on the host: bytes over a console port (docs/console.md),
 // which programs see as a pipe.
 #include "core/calls.h"
+#include "fs/console.h"
+#include "fs/stream.h"
 #include "fs/vfs.h"
 
 struct stream {

@@ -97,7 +97,7 @@ enum {
     INODE_WATCHED = 2, // inotify looks at it
     INODE_SEALABLE = 4,
     INODE_TABLE = 16,  // lower.c keeps it findable (and referenced) for its other names
-    INODE_NOWALK = 8,  // O_TMPFILE|O_EXCL: linkat refuses it
+    INODE_LINKABLE = 8, // O_TMPFILE: linkat may give it its first name
 };
 
 // What few inodes have: extended attributes, locks, watches.
@@ -234,6 +234,7 @@ s64 regular_fallocate(struct file *f, int mode, u64 off, u64 len);
 // lower.c: the root image
 void lower_start(const void *image, u64 size);
 const struct rootimg_inode *lower_root(void);
+void lower_attach(struct inode *root); // the image's root is what lies below this directory
 const struct rootimg_inode *lower_find(const struct rootimg_inode *dir, const char *name, u32 len);
 struct inode *lower_inode(struct super *sb, const struct rootimg_inode *r); // referenced; the same for hard links
 u64 lower_page(const struct rootimg_inode *r, u64 index); // ppn; index below the size
@@ -312,16 +313,26 @@ extern const struct file_ops pipe_ops;
 // dev.c, console.c
 s64 device_open(struct inode *i, struct file *f);
 void dev_populate(struct dentry *dev);
-void console_start(u32 tty_mask);
-struct file *console_file(int fd, struct path *at);
 
 // notify.c
+extern u32 notify_on; // watches there are
 void notify_event(struct inode *i, u32 mask, u32 cookie, const char *name);
 void notify_name(struct dentry *dir, u32 mask, u32 cookie, const char *name, struct inode *child);
 enum { IN_ACCESS = 1, IN_MODIFY = 2, IN_ATTRIB = 4, IN_CLOSE_WRITE = 8, IN_CLOSE_NOWRITE = 16, IN_OPEN = 32,
        IN_MOVED_FROM = 64, IN_MOVED_TO = 128, IN_CREATE = 256, IN_DELETE = 512, IN_DELETE_SELF = 1024,
        IN_MOVE_SELF = 2048, IN_ISDIR = 0x40000000 };
 
-// locks.c
+// locks.c: see locks.h
 void locks_close(struct inode *i, struct files *owner, struct file *f);
+
+// start.c, memfd
+extern struct mount *shm_mount;
+// mount.c
+s64 mount_remove(struct mount *m, bool detach); // ns_lock held
+// proc's, sys's: made by their own files
+void procfs_start(struct mount *root, struct dentry *dir), sysfs_start(struct mount *root, struct dentry *dir);
+struct dentry *populate(struct dentry *dir, const char *name, u32 mode, u64 rdev, const char *target);
+s64 terminal_open(u64 rdev, struct file *f); // console.c
+// The file's own inode and, with its name, the directory that holds it.
+void notify_file(struct file *f, u32 mask);
 #endif

@@ -8,19 +8,24 @@ s64 uaccess_zero(void *to, u64 n);
 s64 uaccess_str(char *to, const char *from, u64 size);
 s64 uaccess_cas(u32 *addr, u32 old, u32 new, u32 *seen);
 
+static bool touchable(u64 va, size_t n)
+{
+    return user_va(va, n) || (thread_self()->arena_io && va >= ARENA && va + n <= ARENA_END && va + n >= va);
+}
+
 s64 copy_in(void *to, u64 from, size_t n)
 {
-    return !n ? 0 : user_va(from, n) ? uaccess_copy(to, (void *)from, n) : -EFAULT;
+    return !n ? 0 : touchable(from, n) ? uaccess_copy(to, (void *)from, n) : -EFAULT;
 }
 
 s64 copy_out(u64 to, const void *from, size_t n)
 {
-    return !n ? 0 : user_va(to, n) ? uaccess_copy((void *)to, from, n) : -EFAULT;
+    return !n ? 0 : touchable(to, n) ? uaccess_copy((void *)to, from, n) : -EFAULT;
 }
 
 s64 zero_out(u64 to, size_t n)
 {
-    return !n ? 0 : user_va(to, n) ? uaccess_zero((void *)to, n) : -EFAULT;
+    return !n ? 0 : touchable(to, n) ? uaccess_zero((void *)to, n) : -EFAULT;
 }
 
 s64 copy_in_str(char *to, u64 from, size_t size)
