@@ -104,6 +104,7 @@ enum {
 struct extra {
     struct list xattrs, locks, watches;
     struct waitq lock_wait;
+    bool own_xattrs; // the list has them all: the root image's were copied
 };
 
 struct inode_ops {

@@ -25,6 +25,7 @@ struct proc {
     s32 stop_signal;
     struct waitq wait;            // wait(2) sleepers of this process, woken by children
     struct waitq vfork_done;
+    struct waitq sigfd_wait;      // signalfd(2): woken when a signal is queued
     struct vm *vm;
     struct files *files;
     struct fsctx *fs;

@@ -90,6 +90,7 @@ s64 signal_proc(struct proc *p, int sig, const struct siginfo_native *info)
     if (!drop)
         enqueue(&p->sigpend, p->siginfo, sig, info);
     lock_drop(&p->sig_lock);
+    waitq_wake(&p->sigfd_wait, 1 << 30, POLLIN);
     if ((sig == SIGCONT || sig == SIGKILL) && p->state == PROC_STOPPED) {
         bool mine = lock_mine(&proc_lock);
         if (!mine)
@@ -119,6 +120,7 @@ s64 signal_thread(struct thread *t, int sig, const struct siginfo_native *info)
     if (!drop)
         enqueue(&t->sigpend, t->siginfo, sig, info);
     lock_drop(&p->sig_lock);
+    waitq_wake(&p->sigfd_wait, 1 << 30, POLLIN);
     if (!drop)
         thread_kick(t, THREAD_SIGNAL);
     return 0;
@@ -163,7 +165,7 @@ static bool dequeue_from(u64 *pend, struct siginfo_node **queue, u64 set, struct
     return true;
 }
 
-static bool dequeue(struct thread *t, u64 set, struct siginfo_native *info)
+bool signal_dequeue(struct thread *t, u64 set, struct siginfo_native *info)
 {
     struct proc *p = t->proc;
     lock_take(&p->sig_lock);
@@ -249,7 +251,7 @@ void thread_return_work(struct uregs *r)
         if (t->proc->state == PROC_STOPPED)
             stop_here(t, 0);
         bool handled = false;
-        while (!handled && dequeue(t, ~t->sigmask, &info)) {
+        while (!handled && signal_dequeue(t, ~t->sigmask, &info)) {
             struct sigaction_native sa = t->proc->action[info.signo - 1];
             if (sa.handler > 1) {
                 act_handler(t, r, &info, &sa);
@@ -508,7 +510,7 @@ CALL(rt_sigtimedwait)
     t->sigmask = old & ~set;
     bool got;
     s64 r = 0;
-    while (!(got = dequeue(t, set, &info)) && !r)
+    while (!(got = signal_dequeue(t, set, &info)) && !r)
         r = c && deadline <= clock_mono_ns() ? -EAGAIN : thread_sleep(deadline, true);
     t->sigmask = old;
     if (!got)

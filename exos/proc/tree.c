@@ -108,7 +108,7 @@ static struct proc *proc_new(struct proc *from)
     if (from)
         memcpy(p, from, sizeof *p);
     list_init(&p->children), list_init(&p->sibling), list_init(&p->threads), list_init(&p->all_link);
-    waitq_init(&p->wait), waitq_init(&p->vfork_done);
+    waitq_init(&p->wait), waitq_init(&p->vfork_done), waitq_init(&p->sigfd_wait);
     p->sig_lock.owner = 0;
     p->sigpend = 0;
     memset(p->siginfo, 0, sizeof p->siginfo);
