@@ -92,24 +92,29 @@ int waitq_wake(struct waitq *q, int n, u64 key);
 // -ETIMEDOUT (deadline_ns, CLOCK_MONOTONIC, 0 = never).
 s64 thread_sleep(u64 deadline_ns, bool interruptible);
 void thread_wake(struct thread *t);
-// The common case in one line: sleeps on q while cond is false, object lock dropped meanwhile.
-#define waitq_until(q, objlock, cond, deadline, intr)                    \
-    ({                                                                   \
-        s64 r_ = 0;                                                      \
-        struct waiter w_ = {.thread = thread_self()};                    \
-        if (!(cond)) {                                                   \
-            waitq_add((q), &w_);                                         \
-            while (!(cond)) {                                            \
-                lock_drop(objlock);                                      \
-                r_ = thread_sleep((deadline), (intr));                   \
-                lock_take(objlock);                                      \
-                if (r_ && !(cond))                                       \
-                    break;                                               \
-                r_ = 0;                                                  \
-            }                                                            \
-            waitq_del(&w_);                                              \
-        }                                                                \
-        r_;                                                              \
+// The common case in one line: sleeps on q while cond is false, object lock dropped meanwhile. cond may
+// have effects: it is not evaluated again once it was true.
+#define waitq_until(q, objlock, cond, deadline, intr)         \
+    ({                                                        \
+        s64 r_ = 0;                                           \
+        struct waiter w_ = {.thread = thread_self()};         \
+        for (;;) {                                            \
+            if (cond) {                                       \
+                r_ = 0;                                       \
+                break;                                        \
+            }                                                 \
+            if (r_)                                           \
+                break;                                        \
+            if (!w_.q) {                                      \
+                waitq_add((q), &w_);                          \
+                continue;                                     \
+            }                                                 \
+            lock_drop(objlock);                               \
+            r_ = thread_sleep((deadline), (intr));            \
+            lock_take(objlock);                               \
+        }                                                     \
+        waitq_del(&w_);                                       \
+        r_;                                                   \
     })
 
 // ---- core/pages.c: the family's pages --------------------------------------------------------------
