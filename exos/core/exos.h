@@ -94,7 +94,7 @@ s64 thread_sleep(u64 deadline_ns, bool interruptible);
 void thread_wake(struct thread *t);
 // The common case in one line: sleeps on q while cond is false, object lock dropped meanwhile. cond may
 // have effects: it is not evaluated again once it was true.
-#define waitq_until(q, objlock, cond, deadline, intr)         \
+#define waitq_until(queue, objlock, cond, deadline, intr)         \
     ({                                                        \
         s64 r_ = 0;                                           \
         struct waiter w_ = {.thread = thread_self()};         \
@@ -106,7 +106,7 @@ void thread_wake(struct thread *t);
             if (r_)                                           \
                 break;                                        \
             if (!w_.q) {                                      \
-                waitq_add((q), &w_);                          \
+                waitq_add((queue), &w_);                      \
                 continue;                                     \
             }                                                 \
             lock_drop(objlock);                               \
