@@ -77,20 +77,19 @@ void ioapic_route(u32 gsi, u32 vector, bool level, bool low)
     ioapic[4] = vector | (level ? 1 << 15 : 0) | (low ? 1 << 13 : 0);
 }
 
-// Timer ticks since it was set to count down from all ones: for calibration.
-u32 apic_timer_start(void)
+// The timer counts down from all ones without an interrupt, for calibration.
+void apic_timer_start(void)
 {
     set(LVT_TIMER, MASKED);
     set(TIMER_INIT, ~0u);
-    return 0;
 }
 
-u32 apic_timer_elapsed(void)
+u32 apic_timer_elapsed(void) { return ~get(TIMER_NOW); }
+
+void apic_timer_stop(void)
 {
-    u32 n = ~get(TIMER_NOW);
     set(TIMER_INIT, 0);
     set(LVT_TIMER, VECTOR_TIMER);
-    return n;
 }
 
 // QEMU's microvm wires its transports to pins 5.. of the first controller (8 of them), or, when it has a

@@ -24,7 +24,8 @@ void apic_eoi(void);
 void apic_ipi(u32 apic_id, u32 vector);
 void apic_start(u32 apic_id, u32 page); // INIT, then two SIPIs at page * 4096
 void apic_timer_arm(u64 ns);            // one interrupt on VECTOR_TIMER, ns from now; replaces the last
-u32 apic_timer_start(void), apic_timer_elapsed(void); // calibration
+void apic_timer_start(void), apic_timer_stop(void); // for calibration
+u32 apic_timer_elapsed(void);
 void ioapic_route(u32 gsi, u32 vector, bool level, bool low);
 void ioapic_route_virtio(u32 slot, u32 vector); // the MMIO transport in this slot of microvm
 
