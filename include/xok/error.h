@@ -15,6 +15,10 @@ enum xok_error {
     XOK_E_FULL = -9,   // a bounded table or queue is full
     XOK_E_NOTABLE = -10, // a page table on the way is missing and creation was not asked for
     XOK_E_AGAIN = -11, // the callee's gate is closed, or the device is not ready
+    XOK_E_TAINT = -12, // disk: another block must be written first (ordering rules)
+    XOK_E_OWNS = -13,  // disk: the template's functions do not confirm the claim
+    XOK_E_CACHE = -14, // disk: a block that is named is not in the registry, or not yet read
+    XOK_E_IO = -15,    // disk: the device failed, or what is on the disk is damaged
 };
 
 #endif

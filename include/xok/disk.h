@@ -1,0 +1,274 @@
+// Disks and XN: blocks protected by untrusted deterministic functions (thesis ch. 4; docs/xn.md).
+//
+// A disk is 4 KiB blocks by number. The kernel knows no file system: a *template* (type) says, with
+// downloaded functions, which blocks a metadata block owns. Metadata changes through disk_change only: the
+// kernel runs `owns` before and after and allows exactly the difference that was claimed. Blocks live in
+// one *registry* of cached pages, exposed to all. What is on the disk obeys, whatever the order of writes:
+//   1. nothing on the disk points to a block that was not written since it was allocated;
+//   2. a block is not reused while a pointer to it can be on the disk;
+//   3. blocks whose changes belong together (a move, a link) are written together or not at all.
+#ifndef XOK_DISK_H
+#define XOK_DISK_H
+#include "types.h"
+
+#define XOK_DISK_MAX 4
+#define XOK_BLOCK_SIZE 4096ul
+#define XOK_BLOCK_NONE (~0ul)
+#define XOK_BLOCK(disk, n) ((u64)(disk) << 56 | (n)) // a block of any disk
+#define XOK_BLOCK_DISK(b) ((b) >> 56)
+#define XOK_BLOCK_NUMBER(b) ((b) & 0x00fffffffffffffful)
+
+// ---- types, and the map: one byte a block, exposed -------------------------------------------------------
+#define XOK_T_FREE 0
+#define XOK_T_DATA 1     // user data: no functions; its page may be mapped writable
+#define XOK_T_RESERVED 2 // space without content: cannot be read; RETYPE makes it data once something is there
+#define XOK_T_FIRST 3    // 3..61: templates
+#define XOK_T_XN 62      // XN's own: superblock, catalogue, code of templates, journal
+#define XOK_T_BUSY 63    // being discarded
+#define XOK_T_COUNT 64
+
+#define XOK_MAP_TYPE 0x3f
+#define XOK_MAP_UNINIT 0x40   // not written (durably) since it was allocated
+#define XOK_MAP_WILLFREE 0x80 // freed, but a pointer to it can still be on the disk
+// Allocatable is exactly: the byte is 0.
+
+// ---- downloaded functions -------------------------------------------------------------------------------------
+// A metadata block is `head` bytes, then parts of `part` bytes each ((4096 - head) % part == 0). What the
+// block owns is the union over its parts of owns(head, part i); a change to one part costs that part only,
+// a change to the head costs the whole block.
+struct xok_owns { // blocks block..block+count-1, each of that type
+    u64 block;
+    u32 count, type;
+};
+#define XOK_OWNS_MAX 512 // of one block
+
+struct xok_udf { // what a function sees; nothing else
+    const u8 *head;       // owns, size: the first `head` bytes of the block. acl, refcnt: the whole block, before
+    const u8 *part;       // owns: part `index`. acl: the whole block as it would become
+    struct xok_owns *out; // owns: room for XOK_OWNS_MAX
+    u32 head_len, part_len;
+    u32 index;            // owns: number of the part
+    u32 op;               // acl: enum xok_acl_op
+    u32 from, to;         // acl CHANGE: bytes [from, to) change
+    u64 block;            // acl of a child: its number (without the disk)
+    u32 type, rights;     // and type; rights of the capability presented (XOK_R..)
+    u32 depth;            // its name: components name[0..depth-1]; 0 is the root
+    u32 name[8];
+    u64 time;             // acl: nanoseconds since 1970
+};
+enum xok_udf_kind {
+    XOK_UDF_OWNS,   // number of tuples in out; negative: the content is corrupt. Zero bytes own nothing
+    XOK_UDF_REFCNT, // edges that lead to this block; 0 counts as 1. Without it: one
+    XOK_UDF_ACL,    // non-zero: allowed. Without it: only who may write the root name
+    XOK_UDF_SIZE,   // bytes of the block that owns can depend on: what lies behind changes unseen. Without: 4096
+    XOK_UDF_COUNT,
+};
+enum xok_acl_op {
+    XOK_ACL_READ,   // see child (block, type); of a root: see itself
+    XOK_ACL_WRITE,  // write child, which is data
+    XOK_ACL_CHANGE, // change this block from `head` to `part`
+};
+
+struct xok_template { // disk_template. Immutable; the name is taken for ever
+    char name[32];    // NUL-padded, not empty
+    u64 block;        // free blocks that shall hold the code
+    u16 head, part;
+    u32 pad;
+    struct {
+        u64 addr;
+        u32 len, pad; // 0: none; ELF object of one function, or raw eBPF instructions
+    } code[XOK_UDF_COUNT];
+};
+#define XOK_CODE_MAX 65536 // bytes of a template's functions together
+
+struct xok_root { // disk_root
+    char name[32];
+    u64 block;  // CREATE: a free block, which becomes type `type`
+    u32 type;
+    u32 op;     // enum xok_root_op
+};
+enum xok_root_op {
+    XOK_ROOT_CREATE, // owned by the presented capability's name
+    XOK_ROOT_TEMP,   // the same, in memory only: what hangs below is gone after a crash, and free of ordering
+    XOK_ROOT_REMOVE, // the root block must be cached and own nothing; frees it
+};
+
+// ---- changes of metadata -----------------------------------------------------------------------------------------
+struct xok_mod { // bytes [off, off+len) of target become *data
+    u64 data;
+    u16 off, len;
+    u16 target; // index into xok_change.block
+    u16 pad;
+};
+struct xok_claim {
+    u64 block;  // blocks block..block+count-1
+    u32 count;  // metadata: 1
+    u8 kind;    // enum xok_claim_kind
+    u8 type;
+    u8 from, to; // indices into xok_change.block
+};
+enum xok_claim_kind {
+    XOK_ALLOC,  // `to` comes to own free blocks
+    XOK_FREE,   // `from` stops owning them. Metadata: cached, owns nothing, one edge
+    XOK_MOVE,   // `from` stops, `to` starts. Both are then written together
+    XOK_LINK,   // `to` gets one more edge to `block`, which is target `from` and whose refcnt grows by one
+    XOK_UNLINK, // `to` loses an edge to `block`, which is target `from` and whose refcnt (>= 2) falls by one
+    XOK_RETYPE, // `from` == `to` owned them RESERVED and owns them as `type`, or the other way
+    XOK_ATTACH, // `to` comes to own a temporary root, which is one no more
+    XOK_TIE,    // `from` and `to` are written together; nothing else
+};
+#define XOK_CHANGE_BLOCKS 4
+#define XOK_CHANGE_MODS 64
+#define XOK_CHANGE_BYTES 8192
+#define XOK_CHANGE_CLAIMS 64
+#define XOK_CHANGE_COVER 4096 // blocks of all claims together
+struct xok_change {
+    u64 block[XOK_CHANGE_BLOCKS]; // the metadata blocks to change, all cached
+    u32 disk, blocks;
+    u32 mods, claims;
+    u64 mod, claim; // addresses of arrays
+};
+
+// ---- input and output: lists, asynchronous ---------------------------------------------------------------------------
+// A list is taken in order; neighbours become one device request. Each op that was taken adds 1 to the
+// completion word once it is done, and 1 << 32 more if it failed; then predicates on the word are looked at.
+struct xok_io {
+    u64 block;  // number
+    u64 parent; // READ, NEW, BIND: the cached block that owns it
+    u32 ppn;    // READ, NEW of data: a page of the caller's that becomes the block's page; 0: the kernel takes one
+    u16 at;     // byte of parent in whose part the pointer lies
+    u8 op;      // enum xok_io_op
+    u8 flags;   // XOK_IO_*
+};
+enum xok_io_op {
+    XOK_IO_READ,    // into the registry. Already there: as BIND
+    XOK_IO_NEW,     // into the registry without reading: metadata as zeros; data as the page is, dirty
+    XOK_IO_BIND,    // the caller's name gets access to the page of a cached block
+    XOK_IO_PREFETCH,// as READ, but of any block, unseen until bound; needs no right and no parent
+    XOK_IO_WRITE,   // write back. Anyone may, unless it is held. With all blocks that are tied to it
+    XOK_IO_DIRTY,   // mark data dirty: its page changed. W on the page
+    XOK_IO_DROP,    // out of the registry: clean, idle, unmapped by others. W over the page's owner
+    XOK_IO_FLUSH,   // done when everything written before it is durable
+    XOK_IO_DISCARD, // tell the device that a free block holds nothing
+    XOK_IO_HOLD,    // only who dominates the page's owner may write it back, until RELEASE
+    XOK_IO_RELEASE,
+    XOK_IO_SETTLE,  // metadata below a temporary root: all it owns is initialised; ordering holds from now on
+};
+#define XOK_IO_WRITABLE 1u // READ, NEW, BIND of data: access to write too (acl WRITE). With a page of the caller's: implied
+#define XOK_IO_DURABLE 2u  // WRITE: done when durable (FUA)
+#define XOK_IO_MAX 512     // ops of a list
+
+// ---- exposed state -----------------------------------------------------------------------------------------------------
+// The registry: an entry for each physical page, indexed by page number; block 0 of disk 0 (which is never
+// cached under that number by anyone) marks a page that holds no block. Lookup: hash, then `next`.
+struct xok_block {
+    u64 block;  // XOK_BLOCK(); XOK_BLOCK_NONE: none
+    u32 next;   // page number of the next in the bucket, 0 ends
+    u32 tied;   // page number of the next block that is written together with this one; itself if alone
+    u32 epoch;  // flush that makes the last write durable
+    u32 deps;   // first pending change, 0 none
+    u32 link;   // queue of blocks that wait for a flush
+    u8 type;
+    u8 writes;  // in progress
+    u16 flags;  // XOK_B_*
+};
+#define XOK_B_VALID 1u     // the content is the block's
+#define XOK_B_READING 2u
+#define XOK_B_DIRTY 4u
+#define XOK_B_ERROR 8u     // the last read or write failed
+#define XOK_B_LENT 16u     // the page is a caller's own (data)
+#define XOK_B_HELD 32u
+#define XOK_B_FLOATING 64u // below a temporary root
+#define XOK_B_UNSEEN 128u  // prefetched, not yet bound by anyone
+#define XOK_B_SETTLING 256u // written, waits for a flush
+#define XOK_B_PINNED 512u  // XN's own
+
+static inline u32 xok_block_hash(u64 block, u32 bits) { return block * 0x9e3779b97f4a7c15ul >> (64 - bits); }
+
+enum xok_disk_state {
+    XOK_DISK_NONE,    // no such disk
+    XOK_DISK_RAW,     // there, not mounted: disk_mount or disk_format
+    XOK_DISK_MOUNTING,// disk_mount is at work: see progress
+    XOK_DISK_READY,
+    XOK_DISK_BAD,     // mount found no valid format, or damage it must not touch: see error
+    XOK_DISK_CLOSING, // disk_unmount is at work
+};
+
+struct xok_template_info {
+    char name[32];
+    u16 head, part;
+    u32 has; // bit of each function
+};
+struct xok_root_info {
+    char name[32];
+    u64 block;  // 0: the entry is free
+    u64 parent; // catalogue block that owns it, to be named as parent; XOK_BLOCK_NONE: temporary
+    u32 type;
+    u32 depth;  // of the owner's name
+    u32 owner[8];
+};
+#define XOK_ROOTS 256
+struct xok_disk_info {
+    u64 seq;      // grows with every completion and change of state: the word for predicates
+    u64 blocks;   // size
+    u64 free;     // map bytes that are 0
+    u64 first;    // below are XN's own blocks
+    u64 progress; // blocks looked at by disk_mount
+    u64 used;     // blocks found used so far
+    u64 dirty;    // cached blocks that are dirty
+    u64 flushed;  // epoch of the last flush that is done
+    u32 state;    // enum xok_disk_state
+    u32 error;    // why BAD or a root is damaged
+    u32 sector;   // bytes
+    u32 features; // XOK_DISK_*
+    u64 requests[4]; // of the device: reads, writes, flushes, discards
+    u64 moved[2];    // blocks read, written
+    u64 errors;
+    u64 damaged;  // bit i: root i (of the first 64) was found damaged and is not used; others live
+    struct xok_template_info type[XOK_T_COUNT];
+    struct xok_root_info root[XOK_ROOTS];
+};
+#define XOK_DISK_FLUSH 1u   // has a volatile cache
+#define XOK_DISK_DISCARD 2u
+#define XOK_DISK_READONLY 4u
+
+struct xok_registry_info { // in front of the hash buckets
+    u64 bits;   // the hash has 1 << bits buckets
+    u64 cached; // blocks in the registry
+    u64 pad[510];
+    u32 bucket[]; // page numbers
+};
+
+#define XOK_DISKS_VA 0xffffc02000000000ul    // struct xok_disk_info at + disk * XOK_DISK_STRIDE
+#define XOK_DISK_STRIDE 0x10000ul
+#define XOK_REGHASH_VA 0xffffc02100000000ul  // struct xok_registry_info; there if any disk is
+#define XOK_REGISTRY_VA 0xffffc02200000000ul // struct xok_block [info->page_count]
+#define XOK_DISKMAP_VA 0xffffc03000000000ul  // u8 [blocks] at + disk * XOK_DISKMAP_STRIDE; from MOUNTING on
+#define XOK_DISKMAP_STRIDE 0x400000000ul
+
+#ifndef XOK_DISK_HOST
+#define XOK_DISK(d) ((const volatile struct xok_disk_info *)(XOK_DISKS_VA + (d) * XOK_DISK_STRIDE))
+#define XOK_REGHASH ((const volatile struct xok_registry_info *)XOK_REGHASH_VA)
+#define XOK_REGISTRY ((const volatile struct xok_block *)XOK_REGISTRY_VA)
+#define XOK_DISKMAP(d) ((const volatile u8 *)(XOK_DISKMAP_VA + (d) * XOK_DISKMAP_STRIDE))
+#else // the host build: tests/host/xn/host.h
+const volatile struct xok_disk_info *xok_host_disk(u32 disk);
+const volatile struct xok_registry_info *xok_host_hash(void);
+const volatile struct xok_block *xok_host_registry(void);
+const volatile u8 *xok_host_map(u32 disk);
+#define XOK_DISK(d) xok_host_disk(d)
+#define XOK_REGHASH xok_host_hash()
+#define XOK_REGISTRY xok_host_registry()
+#define XOK_DISKMAP(d) xok_host_map(d)
+#endif
+
+// Page number of a cached block, 0 if it is not cached. Without a lock: look at ->block again after use.
+static inline u32 xok_block_find(u32 disk, u64 number)
+{
+    u64 b = XOK_BLOCK(disk, number);
+    u32 p = XOK_REGHASH->bucket[xok_block_hash(b, XOK_REGHASH->bits)];
+    for (int n = 0; p && n < 1024 && XOK_REGISTRY[p].block != b; n++)
+        p = XOK_REGISTRY[p].next;
+    return p && XOK_REGISTRY[p].block == b ? p : 0;
+}
+#endif
