@@ -1,5 +1,5 @@
 // /dev: the memory devices (null(4), random(4)), and what the nodes in it are.
-#include "fs/vfs.h"
+#include "fs/tty.h"
 #include "core/calls.h"
 
 static s64 null_read(struct file *f, u64 buf, u64 len, u64 *pos)
@@ -71,7 +71,7 @@ static const struct device {
     const char *name;
     u64 rdev;
     u32 mode;
-    const struct file_ops *ops; // NULL: a terminal, console.c
+    const struct file_ops *ops; // NULL: a terminal, tty.c
 } devices[] = {
     {"null", MKDEV(1, 3), 0666, &null_ops},     {"zero", MKDEV(1, 5), 0666, &zero_ops},
     {"full", MKDEV(1, 7), 0666, &full_ops},     {"random", MKDEV(1, 8), 0666, &random_ops},
@@ -123,6 +123,6 @@ void dev_populate(struct dentry *dev)
     populate(dev, "stdin", S_IFLNK | 0777, 0, "/proc/self/fd/0");
     populate(dev, "stdout", S_IFLNK | 0777, 0, "/proc/self/fd/1");
     populate(dev, "stderr", S_IFLNK | 0777, 0, "/proc/self/fd/2");
-    populate(dev, "pts", S_IFDIR | 0755, 0, NULL);
+    devpts_start(populate(dev, "pts", S_IFDIR | 0755, 0, NULL));
     populate(dev, "shm", S_IFDIR | S_ISVTX | 0777, 0, NULL);
 }

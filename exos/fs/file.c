@@ -9,7 +9,7 @@ struct file *file_new(const struct file_ops *ops, u32 flags)
         return NULL;
     f->ops = ops;
     f->refs = 1;
-    f->flags = flags & ~(O_CLOEXEC | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
+    f->flags = flags & ~(O_CLOEXEC | O_CREAT | O_EXCL | O_TRUNC);
     f->mode = flags & O_PATH ? 0 : may[flags & O_ACCMODE];
     return f;
 }
@@ -140,6 +140,7 @@ s64 open_inode(struct path *p, u32 flags, bool made, struct file **out)
         file_put(f);
         return r;
     }
+    f->flags &= ~O_NOCTTY;
     if (notify_on)
         notify_file(f, IN_OPEN);
     *out = f;

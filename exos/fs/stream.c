@@ -1,9 +1,10 @@
 // Standard streams that are pipes or files on the host: bytes over a console port (docs/console.md),
 // which programs see as a pipe.
 #include "core/calls.h"
-#include "fs/console.h"
 #include "fs/stream.h"
 #include "fs/vfs.h"
+
+enum { CALL_MAX = 65536 }; // bytes of one con_read or con_write
 
 struct stream {
     struct lock lock;
@@ -38,7 +39,7 @@ void stream_hup(int port)
     stream_event(port);
 }
 
-u64 console_out_bytes(int port)
+u64 stream_given(int port)
 {
     return __atomic_load_n(&streams[port].given, __ATOMIC_ACQUIRE);
 }
@@ -133,12 +134,13 @@ static s64 put(struct stream *s, int port, const char *from, u64 n, bool block)
     return done ? (s64)done : r;
 }
 
-// What the terminal prints, from library memory. Waits for room.
-s64 stream_put_kernel(int port, const char *from, u64 n, bool block)
+s64 stream_offer(int port, const char *from, u64 n)
 {
     struct stream *s = &streams[port];
     lock_take(&s->lock);
-    s64 r = put(s, port, from, n, block);
+    s64 r = s->hup ? -EIO : xok_con_write(FAMILY, port, from, MIN(n, CALL_MAX));
+    if (r > 0)
+        s->given += r;
     lock_drop(&s->lock);
     return r;
 }

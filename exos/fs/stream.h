@@ -7,5 +7,6 @@ void stream_event(int port);    // something came, or there is room again
 void stream_eof(u64 total);     // standard input ends after that many bytes
 void stream_hup(int port);      // its reader on the host is gone
 struct file *stream_file(int port);
-s64 stream_put_kernel(int port, const char *from, u64 n, bool block); // library memory; how many went
+s64 stream_offer(int port, const char *from, u64 n); // the terminal's: what fits; negative once nobody reads
+u64 stream_given(int port); // bytes written so far
 #endif

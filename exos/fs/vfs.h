@@ -333,7 +333,7 @@ s64 mount_remove(struct mount *m, bool detach); // ns_lock held
 // proc's, sys's: made by their own files
 void procfs_start(struct mount *root, struct dentry *dir), sysfs_start(struct mount *root, struct dentry *dir);
 struct dentry *populate(struct dentry *dir, const char *name, u32 mode, u64 rdev, const char *target);
-s64 terminal_open(u64 rdev, struct file *f); // console.c
+s64 terminal_open(u64 rdev, struct file *f); // tty.c
 // The file's own inode and, with its name, the directory that holds it.
 void notify_file(struct file *f, u32 mask);
 #endif

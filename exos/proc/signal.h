@@ -19,6 +19,7 @@ s64 frame_pop(struct uregs *r);
 void futex_exit(struct thread *t);
 void vm_discard(struct vm *vm);           // vm/space.c: a copy that never ran
 void family_exit(int status) __attribute__((noreturn)); // core/start.c
+bool group_orphaned(u32 pgid, struct proc *leaving, bool *stopped); // proc_lock held
 void proc_leaves_terminal(struct proc *p);// proc/terminal.c: a session leader's exit
 u64 thread_fsbase_get(void);
 void thread_fpu_give(struct thread *t);   // t starts with the caller's vector state

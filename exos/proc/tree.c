@@ -350,7 +350,7 @@ static void children_orphan(struct proc *p)
 }
 
 // A stopped group whose last link to its session goes is woken: nobody else could (POSIX exit).
-static bool group_orphaned(u32 pgid, struct proc *leaving, bool *stopped)
+bool group_orphaned(u32 pgid, struct proc *leaving, bool *stopped)
 {
     *stopped = false;
     list_for(it, &proc_all) {
