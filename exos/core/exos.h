@@ -157,6 +157,7 @@ void panic(const char *, ...) __attribute__((format(printf, 1, 2), noreturn)); /
 // ---- core/clock.c ------------------------------------------------------------------------------------------
 u64 clock_mono_ns(void); // since machine start
 u64 clock_real_ns(void); // since 1970
+void clock_real_set(u64 ns);
 
 // ---- core/thread.c: threads are environments ---------------------------------------------------------------
 // A program's registers at a system call, fault or upcall; the top of its ExOS stack.
@@ -194,6 +195,11 @@ struct thread {
     u32 exiting;
     char comm[16];
     u64 start_ns, run_base;
+    u64 affinity;          // processors it may run on, a bit each; 0: all
+    u32 slot[XOK_CPU_MAX]; // its positions in their slot vectors
+    s32 nice, policy, rt_priority, ioprio; // as set: sched(7). The slots decide
+    u32 pdeath_signal;     // prctl(2)
+    u64 timer_slack;
     void *futex;           // what it waits for, proc/futex.c
     struct thread *free_next;
     bool arena_io;         // copy_in and copy_out take library memory too: sendfile and its like
@@ -215,6 +221,8 @@ struct thread *thread_new(struct thread *share, s64 *err);
 void thread_start(struct thread *t, const struct uregs *r);
 // Ends the calling thread: runs on, frees it from another stack. Never returns.
 void thread_exit_self(void) __attribute__((noreturn));
+// Gives t slots on exactly these processors (a bit each, not none). proc_lock held. -ENOMEM.
+s64 thread_affinity(struct thread *t, u64 allowed);
 // Makes t look at t->pending soon (env_notify if it runs a program).
 void thread_kick(struct thread *t, u32 pending);
 void thread_fpu_reset(void);           // vector and x87 state as at a program's start

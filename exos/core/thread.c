@@ -105,6 +105,30 @@ static s64 arena_link(u32 env)
     return xok_pt_batch(FAMILY, env, &op, 1) == 1 ? 0 : -ENOMEM;
 }
 
+static bool slot_take(struct thread *t, u32 cpu)
+{
+    s64 at = xok_slot_alloc(FAMILY, t->env, cpu, XOK_SLOT_ANY);
+    if (at >= 0)
+        t->slot[cpu] = at;
+    return at >= 0;
+}
+
+s64 thread_affinity(struct thread *t, u64 allowed)
+{
+    for (u32 cpu = 0; cpu < XOK_INFO->cpu_count; cpu++) // new ones first: it never has none
+        if (allowed >> cpu & 1 && t->slot[cpu] == XOK_SLOT_ANY && !slot_take(t, cpu))
+            return -ENOMEM;
+    for (u32 cpu = 0; cpu < XOK_INFO->cpu_count; cpu++)
+        if (!(allowed >> cpu & 1) && t->slot[cpu] != XOK_SLOT_ANY) {
+            xok_slot_free(FAMILY, cpu, t->slot[cpu]);
+            t->slot[cpu] = XOK_SLOT_ANY;
+        }
+    t->affinity = allowed;
+    if (t == thread_self() && !(allowed >> t->ctl->cpu & 1))
+        xok_yield(0);
+    return 0;
+}
+
 struct thread *thread_new(struct thread *share, s64 *err)
 {
     struct thread *t = kit_get();
@@ -118,8 +142,13 @@ struct thread *thread_new(struct thread *share, s64 *err)
     t->env = env;
     bool ok = xok_cap_copy(FAMILY, FAMILY, t->env, XOK_ALL, FAMILY) == 0;
     ok = ok && (share || arena_link(t->env) == 0) && thread_bind(t, t->env) == 0;
-    for (u32 cpu = 0; ok && cpu < XOK_INFO->cpu_count; cpu++)
-        ok = xok_slot_alloc(FAMILY, t->env, cpu, XOK_SLOT_ANY) >= 0;
+    u64 allowed = thread_self()->affinity;
+    for (u32 cpu = 0; ok && cpu < XOK_INFO->cpu_count; cpu++) {
+        t->slot[cpu] = XOK_SLOT_ANY;
+        if (!allowed || allowed >> cpu & 1)
+            ok = slot_take(t, cpu);
+    }
+    t->affinity = allowed;
     if (!ok) {
         xok_env_free(FAMILY, t->env);
         kit_put(t);

@@ -275,12 +275,14 @@ static s64 stack_build(struct vm *vm, struct exec *x, u64 *sp)
 
 static void credentials_set(struct proc *p, const struct stat_native *st)
 {
-    if (st->mode & S_ISUID)
+    p->dumpable = true;
+    if (st->mode & S_ISUID && !p->no_new_privs)
         p->euid = st->uid;
-    if ((st->mode & (S_ISGID | 010)) == (S_ISGID | 010))
+    if ((st->mode & (S_ISGID | 010)) == (S_ISGID | 010) && !p->no_new_privs)
         p->egid = st->gid;
     p->suid = p->fsuid = p->euid;
     p->sgid = p->fsgid = p->egid;
+    caps_exec(p);
 }
 
 static void names_set(struct proc *p, struct exec *x)

@@ -38,6 +38,9 @@ struct proc {
     u32 ruid, euid, suid, fsuid, rgid, egid, sgid, fsgid;
     u32 ngroups;
     u32 groups[32];               // more are refused with EINVAL: nobody in a server image has more
+    u64 cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient; // capabilities(7)
+    bool keep_caps, no_new_privs, subreaper;
+    u32 securebits, personality;
     struct rlimit_native rlim[RLIM_COUNT];
     u64 utime_ns, cutime_ns, stime_ns, cstime_ns, start_ns;
     u64 itimer_deadline, itimer_interval; // ITIMER_REAL
@@ -54,7 +57,11 @@ extern struct lock proc_lock;
 extern struct list proc_all;
 struct proc *proc_find(u32 pid); // under proc_lock
 static inline struct proc *proc_self(void) { return thread_self()->proc; }
-bool capable(void);              // effective uid 0
+bool capable(void);              // CAP_SYS_ADMIN
+bool has_capability(int cap);    // of the calling process, effective; CAP_* in linux/misc.h
+void caps_exec(struct proc *p);  // exec, once the ids are set
+u64 thread_cpu_ns(struct thread *t), proc_cpu_ns(struct proc *p); // processor time used, all of it
+
 
 // Signals. info may be NULL (SI_KERNEL / SI_USER filled in).
 struct siginfo_native {

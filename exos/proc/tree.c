@@ -150,6 +150,7 @@ struct proc *proc_first(void)
     p->pid = p->pgid = p->sid = pid_take();
     p->exit_signal = 17;
     p->dumpable = true;
+    p->cap_bounding = (1ul << 41) - 1;
     init = p;
     proc_add(p);
     thread_add(p, t, p->pid);
@@ -377,10 +378,27 @@ static void groups_check(struct proc *p)
     }
 }
 
-static u64 thread_time(struct thread *t)
+// What the kernel has counted, and the time since the thread was last given a processor.
+u64 thread_cpu_ns(struct thread *t)
 {
-    u64 tsc = XOK_ENVS[XOK_ENV_INDEX(t->env)].run_tsc;
+    const volatile struct xok_env_info *i = &XOK_ENVS[XOK_ENV_INDEX(t->env)];
+    u64 before, tsc;
+    do {
+        before = i->run_tsc;
+        u64 since = i->run_since, now = __builtin_ia32_rdtsc();
+        tsc = before + (i->cpu != 0xffff && now > since ? now - since : 0);
+    } while (i->run_tsc != before);
     return (u64)(((unsigned __int128)tsc * XOK_INFO->tsc_mult) >> 32);
+}
+
+u64 proc_cpu_ns(struct proc *p)
+{
+    lock_take(&p->sig_lock);
+    u64 ns = p->utime_ns;
+    list_for(it, &p->threads)
+        ns += thread_cpu_ns(container_of(it, struct thread, proc_link));
+    lock_drop(&p->sig_lock);
+    return ns;
 }
 
 static void proc_end(struct proc *p)
@@ -421,7 +439,7 @@ static void thread_end(void)
     lock_take(&p->sig_lock);
     list_del(&t->proc_link);
     bool last = !--p->nthreads;
-    p->utime_ns += thread_time(t);
+    p->utime_ns += thread_cpu_ns(t);
     lock_drop(&p->sig_lock);
     if (t->tid != p->pid)
         pid_give(t->tid);

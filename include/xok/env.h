@@ -32,7 +32,8 @@ struct xok_env_info {
     u16 cpu;         // processor it runs on now, 0xffff if none
     u32 name;        // name that owns it
     u32 space;       // page number of its root page table: equal in threads of one space
-    u64 run_tsc;     // TSC ticks it has run
+    u64 run_tsc;     // TSC ticks it has run, up to when it last left a processor
+    u64 run_since;   // TSC when it was dispatched; counts while cpu is one
     u32 slices;      // times it was dispatched
     u32 faults;      // page faults delivered
     u64 app[XOK_ENV_APP_WORDS]; // the owner's words, never interpreted (env_app)

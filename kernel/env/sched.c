@@ -261,7 +261,7 @@ static void enter(struct cpu *c, struct env *e)
     fpu_load(e);
     i->cpu = c->index;
     i->slices++;
-    e->since = rdtsc();
+    i->run_since = e->since = rdtsc();
 }
 
 // Runs e for what is left of the slice.
