@@ -1,6 +1,7 @@
 // exec: a new program in the calling process. Everything that can fail is tried before the old one goes.
 #include "core/calls.h"
 #include "fs/fs.h"
+#include "proc/alarms.h"
 #include "proc/proc.h"
 #include "vm/vm.h"
 
@@ -314,6 +315,7 @@ static s64 exec_commit(struct exec *x, struct uregs *r)
     proc_exec_threads();
     files_exec(p->files);
     signal_exec(p);
+    alarms_exec(p);
     names_set(p, x);
     credentials_set(p, &x->st);
     vm_clear(vm);

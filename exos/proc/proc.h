@@ -43,7 +43,7 @@ struct proc {
     u32 securebits, personality;
     struct rlimit_native rlim[RLIM_COUNT];
     u64 utime_ns, cutime_ns, stime_ns, cstime_ns, start_ns;
-    u64 itimer_deadline, itimer_interval; // ITIMER_REAL
+    struct alarms *alarms; // setitimer, timer_create: proc/alarms.h. NULL until there is one
     struct file *exe;
     char *cmdline;                // NUL-separated, heap
     u32 cmdline_len;

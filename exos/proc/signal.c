@@ -2,6 +2,7 @@
 #include "core/calls.h"
 #include "core/thread.h"
 #include "fs/fs.h"
+#include "proc/alarms.h"
 #include "proc/signal.h"
 #include "linux/linux.h"
 
@@ -9,7 +10,7 @@ enum { SIGKILL = 9, SIGSEGV = 11, SIGCHLD = 17, SIGCONT = 18, SIGSTOP = 19, SIGT
        SIGWINCH = 28, SIGRT = 32 };
 enum { SA_NOCLDSTOP = 1, SA_SIGINFO = 4, SA_ONSTACK = 0x08000000, SA_RESTART = 0x10000000,
        SA_NODEFER = 0x40000000, SA_RESETHAND = 0x80000000 };
-enum { QUEUE_MAX = 4096 }; // real-time signals waiting at one receiver and number
+enum { SI_TIMER = -2, QUEUE_MAX = 4096 }; // real-time signals waiting at one receiver and number
 #define BIT(sig) (1ul << ((sig)-1))
 #define UNMASKABLE (BIT(SIGKILL) | BIT(SIGSTOP))
 #define STOPS (BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU))
@@ -34,7 +35,7 @@ void signal_queue_free(struct siginfo_node *queue[64])
         }
 }
 
-static bool ignores(struct proc *p, int sig)
+bool signal_ignored(struct proc *p, int sig)
 {
     u64 h = p->action[sig - 1].handler;
     return h == 1 || (h == 0 && BIT(sig) & IGNORED);
@@ -43,7 +44,7 @@ static bool ignores(struct proc *p, int sig)
 // sig_lock held.
 static void enqueue(u64 *pend, struct siginfo_node **queue, int sig, const struct siginfo_native *info)
 {
-    if (*pend & BIT(sig) && sig < SIGRT)
+    if (*pend & BIT(sig) && sig < SIGRT && (!info || info->code != SI_TIMER)) // a timer has one signal at a time
         return;
     *pend |= BIT(sig);
     struct siginfo_node **at = &queue[sig - 1], *n;
@@ -62,15 +63,33 @@ static void enqueue(u64 *pend, struct siginfo_node **queue, int sig, const struc
     *at = n;
 }
 
+static void forget_from(u64 *pend, struct siginfo_node **queue, u64 drop)
+{
+    drop &= *pend;
+    *pend &= ~drop;
+    for (; drop; drop &= drop - 1)
+        for (struct siginfo_node **q = &queue[__builtin_ctzl(drop)], *n; (n = *q);) {
+            *q = n->next;
+            heap_free(n);
+        }
+}
+
+// Signals that wait are no more. sig_lock held.
+static void forget(struct proc *p, u64 drop)
+{
+    forget_from(&p->sigpend, p->siginfo, drop);
+    list_for(it, &p->threads) {
+        struct thread *t = container_of(it, struct thread, proc_link);
+        forget_from(&t->sigpend, t->siginfo, drop);
+    }
+}
+
 // What stop and continue signals do to each other on arrival.
 static void cross_cancel(struct proc *p, int sig)
 {
     u64 drop = sig == SIGCONT ? STOPS : BIT(sig) & STOPS ? BIT(SIGCONT) : 0;
-    if (!drop)
-        return;
-    p->sigpend &= ~drop;
-    list_for(it, &p->threads)
-        container_of(it, struct thread, proc_link)->sigpend &= ~drop;
+    if (drop)
+        forget(p, drop);
 }
 
 s64 signal_proc(struct proc *p, int sig, const struct siginfo_native *info)
@@ -86,7 +105,7 @@ s64 signal_proc(struct proc *p, int sig, const struct siginfo_native *info)
             target = t;
     }
     // An ignored signal is dropped, unless it is blocked: it may be waited for, or its action may change.
-    bool drop = ignores(p, sig) && target;
+    bool drop = signal_ignored(p, sig) && target;
     if (!drop)
         enqueue(&p->sigpend, p->siginfo, sig, info);
     lock_drop(&p->sig_lock);
@@ -116,7 +135,7 @@ s64 signal_thread(struct thread *t, int sig, const struct siginfo_native *info)
         return 0;
     lock_take(&p->sig_lock);
     cross_cancel(p, sig);
-    bool drop = ignores(p, sig) && !(t->sigmask & BIT(sig));
+    bool drop = signal_ignored(p, sig) && !(t->sigmask & BIT(sig));
     if (!drop)
         enqueue(&t->sigpend, t->siginfo, sig, info);
     lock_drop(&p->sig_lock);
@@ -171,6 +190,8 @@ bool signal_dequeue(struct thread *t, u64 set, struct siginfo_native *info)
     lock_take(&p->sig_lock);
     bool got = dequeue_from(&t->sigpend, t->siginfo, set, info) || dequeue_from(&p->sigpend, p->siginfo, set, info);
     lock_drop(&p->sig_lock);
+    if (got && info->code == SI_TIMER)
+        alarm_delivered(p, info);
     return got;
 }
 
@@ -416,11 +437,8 @@ CALL(rt_sigaction)
     if (b) {
         new = (struct sigaction_native){user.handler, user.flags, user.restorer, user.mask & ~UNMASKABLE};
         p->action[a - 1] = new;
-        if (ignores(p, a)) { // what waits is forgotten
-            p->sigpend &= ~BIT(a);
-            list_for(it, &p->threads)
-                container_of(it, struct thread, proc_link)->sigpend &= ~BIT(a);
-        }
+        if (signal_ignored(p, a)) // what waits is forgotten
+            forget(p, BIT(a));
     }
     lock_drop(&p->sig_lock);
     return c ? copy_out(c, &old, sizeof old) : 0;

@@ -3,6 +3,7 @@
 #include "core/pages.h"
 #include "core/thread.h"
 #include "fs/fs.h"
+#include "proc/alarms.h"
 #include "proc/proc.h"
 #include "proc/signal.h"
 #include "vm/vm.h"
@@ -113,9 +114,10 @@ static struct proc *proc_new(struct proc *from)
     p->sigpend = 0;
     memset(p->siginfo, 0, sizeof p->siginfo);
     p->nthreads = 0, p->state = PROC_RUNNING, p->exit_status = 0;
+    p->subreaper = false;
     p->stop_report = p->cont_report = p->group_exit = p->did_exec = p->vfork_wait = false;
     p->utime_ns = p->stime_ns = p->cutime_ns = p->cstime_ns = 0;
-    p->itimer_deadline = p->itimer_interval = 0;
+    p->alarms = NULL;
     p->vm = NULL, p->files = NULL, p->fs = NULL, p->cmdline = NULL, p->cmdline_len = 0, p->environ_copy = NULL;
     p->exe = from && from->exe ? file_get(from->exe) : NULL;
     p->start_ns = clock_mono_ns();
@@ -157,6 +159,20 @@ struct proc *proc_first(void)
     return p;
 }
 
+// What a new thread has from the one that makes it.
+static void thread_inherit(struct thread *t, const struct thread *from)
+{
+    t->sigmask = from->sigmask;
+    memcpy(t->comm, from->comm, sizeof t->comm);
+    t->timer_slack = from->timer_slack;
+    t->ioprio = from->ioprio;
+    if (from->policy & 0x40000000) { // SCHED_RESET_ON_FORK
+        t->nice = MAX(from->nice, 0);
+        return;
+    }
+    t->nice = from->nice, t->policy = from->policy, t->rt_priority = from->rt_priority;
+}
+
 // ---- fork and clone ---------------------------------------------------------------------------------------
 static s64 clone_thread(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls)
 {
@@ -177,8 +193,7 @@ static s64 clone_thread(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls)
         thread_abandon(t);
         return -EAGAIN;
     }
-    t->sigmask = me->sigmask;
-    memcpy(t->comm, me->comm, sizeof t->comm);
+    thread_inherit(t, me);
     struct uregs r = *me->regs;
     r.rax = 0;
     if (stack)
@@ -236,9 +251,8 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
         proc_release(p);
         return err;
     }
-    t->sigmask = me->sigmask;
+    thread_inherit(t, me);
     t->sigalt_sp = me->sigalt_sp, t->sigalt_size = me->sigalt_size, t->sigalt_flags = me->sigalt_flags;
-    memcpy(t->comm, me->comm, sizeof t->comm);
     struct uregs r = *me->regs;
     r.rax = 0;
     if (stack)
@@ -337,16 +351,30 @@ static bool nobody_waits(struct proc *p)
     return !up || (p->exit_signal == 17 && (up->action[16].handler == 1 || up->action[16].flags & 2 /* NOCLDWAIT */));
 }
 
+// Who takes over the children of p: its nearest ancestor that asked to (prctl(2)), or the first process.
+static struct proc *new_parent(struct proc *p)
+{
+    for (struct proc *up = p->parent; up; up = up->parent)
+        if (up->subreaper)
+            return up;
+    return init;
+}
+
 static void children_orphan(struct proc *p)
 {
+    struct proc *to = new_parent(p);
     list_for_safe(it, next, &p->children) {
         struct proc *c = container_of(it, struct proc, sibling);
         list_del(&c->sibling);
-        c->parent = p == init ? NULL : init;
-        if (c->parent)
-            list_add_tail(&init->children, &c->sibling);
-        if (c->state == PROC_ZOMBIE && c->parent)
-            waitq_wake(&init->wait, 1 << 30, 0);
+        c->parent = to;
+        list_add_tail(&to->children, &c->sibling);
+        list_for(jt, &c->threads) {
+            struct thread *t = container_of(jt, struct thread, proc_link);
+            if (t->pdeath_signal)
+                signal_thread(t, t->pdeath_signal, NULL);
+        }
+        if (c->state == PROC_ZOMBIE)
+            parent_tell(c, c->exit_status & 0x7f ? 2 : 1, c->exit_status & 0x7f ? c->exit_status & 0x7f : c->exit_status >> 8);
     }
 }
 
@@ -405,6 +433,7 @@ static void proc_end(struct proc *p)
 {
     if (p == init)
         family_exit(p->exit_status);
+    alarms_exit(p);
     proc_leaves_terminal(p);
     files_put(p->files);
     fsctx_put(p->fs);
