@@ -397,7 +397,7 @@ u32 ntty_room(struct tty *t)
 void ntty_receive(struct tty *t, const u8 *p, u32 n)
 {
     for (u32 k = 0; k < n; k++) {
-        if (t->head - t->tail >= TTY_IN - 1 && t->t.lflag & ICANON && t->head != t->canon)
+        if (t->head - t->tail == TTY_IN && t->t.lflag & ICANON && t->head != t->canon)
             t->head--;
         receive(t, p[k]);
     }

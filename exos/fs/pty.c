@@ -313,9 +313,6 @@ s64 pty_peer(struct tty *t, u32 flags)
         return -EINVAL;
     struct path p = {mount, t->node};
     path_get(&p);
-    bool locked = t->locked;
-    t->locked = false; // the caller has the master: no need to ask by name
     s64 r = open_inode(&p, flags, true, &f);
-    t->locked = locked;
     return r ? r : fd_install(f, flags & O_CLOEXEC, 0);
 }

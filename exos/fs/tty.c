@@ -442,7 +442,7 @@ s64 tty_open(struct tty *t, struct file *f)
 
 void tty_hangup(struct tty *t)
 {
-    terminal_lost(t, false);
+    terminal_lost(t);
     lock_take(&t->lock);
     t->hangups++;
     t->out_tail = t->out_head;

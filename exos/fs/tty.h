@@ -103,7 +103,7 @@ struct tty *console_tty(void); // NULL: the host has none
 struct tty *terminal_of(struct proc *p);            // the process's controlling terminal or NULL
 s64 terminal_check(struct tty *t, int sig);         // may the caller's group do that? 0, -EIO, -ERESTARTSYS
 void terminal_take(struct tty *t, struct file *f);  // on open without O_NOCTTY
-void terminal_lost(struct tty *t, bool leader_ends); // hang-up
+void terminal_lost(struct tty *t);                  // hang-up
 s64 terminal_ioctl(struct tty *t, struct file *f, u32 cmd, u64 arg, bool master);
 enum { TIOCSCTTY = 0x540e, TIOCGPGRP = 0x540f, TIOCSPGRP = 0x5410, TIOCNOTTY = 0x5422, TIOCGSID = 0x5429 };
 #endif

@@ -67,23 +67,30 @@ static s64 take_by_force(struct tty *t, struct file *f, bool steal)
     return r;
 }
 
-// The session's leader hears of it; when it goes itself, so does the foreground group.
-static void lost_locked(struct tty *t, bool group_too)
+// The line is gone: the session's leader hears of it, and tells its jobs.
+void terminal_lost(struct tty *t)
 {
+    lock_take(&proc_lock);
     struct proc *leader = t->sid ? proc_find(t->sid) : NULL;
     if (leader) {
         signal_proc(leader, TTY_SIGHUP, NULL);
         signal_proc(leader, TTY_SIGCONT, NULL);
     }
-    if (group_too && t->pgid)
-        signal_group_locked(t->pgid, TTY_SIGHUP, NULL);
     t->sid = t->pgid = 0;
+    lock_drop(&proc_lock);
 }
 
-void terminal_lost(struct tty *t, bool leader_ends)
+// The leader goes or gives the terminal up: nobody in the session has it any more.
+static void leave(struct tty *t, bool ends)
 {
     lock_take(&proc_lock);
-    lost_locked(t, leader_ends);
+    u32 pgid = t->pgid;
+    t->sid = t->pgid = 0;
+    if (pgid) {
+        signal_group_locked(pgid, TTY_SIGHUP, NULL);
+        if (!ends)
+            signal_group_locked(pgid, TTY_SIGCONT, NULL);
+    }
     lock_drop(&proc_lock);
 }
 
@@ -92,26 +99,17 @@ static s64 give_up(struct tty *t)
     struct proc *p = proc_self();
     if (terminal_of(p) != t)
         return -ENOTTY;
-    lock_take(&proc_lock);
     p->tty = NULL;
-    if (p->pid == p->sid) {
-        u32 pgid = t->pgid;
-        t->sid = t->pgid = 0;
-        signal_group_locked(pgid, TTY_SIGHUP, NULL);
-        signal_group_locked(pgid, TTY_SIGCONT, NULL);
-    }
-    lock_drop(&proc_lock);
+    if (p->pid == p->sid)
+        leave(t, false);
     return 0;
 }
 
-// A session's leader that ends takes the terminal from all others.
 void proc_leaves_terminal(struct proc *p)
 {
     struct tty *t = terminal_of(p);
-    if (!t || p->pid != p->sid)
-        return;
-    terminal_lost(t, true);
-    tty_hangup(t);
+    if (t && p->pid == p->sid)
+        leave(t, true);
 }
 
 static s64 foreground_set(struct tty *t, u64 arg)
