@@ -246,7 +246,6 @@ s64 vm_map(struct vm *vm, u64 addr, u64 len, int prot, int flags, struct file *f
 s64 vm_unmap(struct vm *vm, u64 addr, u64 len);
 s64 vm_protect(struct vm *vm, u64 addr, u64 len, int prot);
 s64 vm_brk(struct vm *vm, u64 addr);
-int vm_maps_text(struct vm *vm, char *buf, size_t size); // /proc/PID/maps
 u64 vm_size_pages(struct vm *vm), vm_rss_pages(struct vm *vm);
 bool vm_patch_site(struct vm *vm, u64 rip, u64 nr);      // system-call site, vm/patch.c
 // User memory. Return 0 or -EFAULT; faults are served on the way. May sleep; see the lock rules.

@@ -77,7 +77,9 @@ s64 sys_close_range(u64 first, u64 last, u64 flags, u64 d, u64 e, u64 f)
         struct files *own = files_fork(p->files), *old = p->files;
         if (!own)
             return -ENOMEM;
+        lock_take(&proc_lock); // /proc looks at it
         p->files = own;
+        lock_drop(&proc_lock);
         files_put(old);
     }
     for (s64 fd = files_next(p->files, first); fd >= 0 && fd <= (u32)last; fd = files_next(p->files, fd + 1)) {

@@ -1,4 +1,5 @@
 // What a process may use and has used: getrlimit(2), getrusage(2), times(2), sysinfo(2).
+#include "linux/load.h"
 #include "linux/misc.h"
 #include "fs/fs.h"
 
@@ -120,8 +121,9 @@ _Static_assert(sizeof(struct sysinfo_native) == 112, "struct sysinfo");
 CALL(sysinfo)
 {
     UNUSED;
-    struct sysinfo_native s = {.uptime = clock_mono_ns() / SECOND, .totalram = pages_total() * PAGE,
+    struct sysinfo_native s = {.uptime = clock_mono_ns() / SECOND, .totalram = (pages_total() - XOK_INFO->module_pages) * PAGE,
                                .freeram = pages_free() * PAGE, .mem_unit = 1};
+    load_average(s.loads);
     lock_take(&proc_lock);
     list_for(it, &proc_all)
         s.procs += container_of(it, struct proc, all_link)->nthreads;

@@ -1,7 +1,8 @@
 // Sockets of every family: queues, pairs, listening, and sending between two ends in this family.
 #include "net/sock.h"
 
-struct lock net_lock;
+struct lock net_lock, sock_all_lock;
+struct list sock_all = {&sock_all, &sock_all};
 enum { LIMIT = 212992, SEG_MIN = 2048, SEG_MAX = 65536 };
 
 struct creds creds_now(void)
@@ -26,6 +27,9 @@ struct sock *sock_new(u32 domain, u32 type, u32 protocol)
     list_init(&s->queue);
     list_init(&s->backlog);
     list_init(&s->backlog_link);
+    lock_take(&sock_all_lock);
+    list_add_tail(&sock_all, &s->all);
+    lock_drop(&sock_all_lock);
     return s;
 }
 
@@ -48,6 +52,9 @@ void sock_put(struct sock *s)
 {
     if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
         return;
+    lock_take(&sock_all_lock);
+    list_del(&s->all);
+    lock_drop(&sock_all_lock);
     queue_drop(s);
     heap_free(s);
 }
@@ -140,8 +147,10 @@ struct file *sock_file(struct sock *s, u32 flags)
         return NULL;
     }
     struct file *f = file_new_path(&sock_ops, O_RDWR | (flags & O_NONBLOCK), &p);
-    if (f)
+    if (f) {
         f->priv = s;
+        s->ino = i->ino;
+    }
     return f;
 }
 

@@ -93,9 +93,13 @@ struct sock {
     u32 keep[4];              // TCP_KEEPIDLE, KEEPINTVL, KEEPCNT, USER_TIMEOUT: kept and told
     bool v6only, nodelay, cork;
     u8 reuse;
+    struct list all;          // sock_all_lock
+    u64 ino;                  // of its file, 0 before there is one
 };
 
 extern struct lock net_lock;
+extern struct lock sock_all_lock; // innermost: every socket, for /proc/net
+extern struct list sock_all;
 extern const struct family unix_family, inet_family;
 extern const struct file_ops sock_ops;
 

@@ -10,7 +10,7 @@ enum { PT_LOAD = 1, PT_INTERP = 3, PT_GNU_STACK = 0x6474e551, PF_X = 1, PF_W = 2
 enum { AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY, AT_UID = 11, AT_EUID,
        AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 23, AT_RANDOM = 25, AT_HWCAP2,
        AT_EXECFN = 31, AT_MINSIGSTKSZ = 51 };
-enum { RLIMIT_STACK = 3, SIGKILL = 9, S_ISUID = 04000, S_ISGID = 02000 };
+enum { AUXV_SIZE = 20 * 16, RLIMIT_STACK = 3, SIGKILL = 9, S_ISUID = 04000, S_ISGID = 02000 };
 
 struct elf {
     struct {
@@ -261,6 +261,11 @@ static s64 stack_build(struct vm *vm, struct exec *x, u64 *sp)
                  AT_SECURE, p->ruid != p->euid || p->rgid != p->egid, AT_RANDOM, random,
                  AT_HWCAP2, XOK_INFO->cpu_features & XOK_CPU_FSGSBASE ? 2 : 0, AT_EXECFN, execfn,
                  AT_PLATFORM, platform, AT_MINSIGSTKSZ, 1024 + XOK_INFO->xsave_size + 512, AT_NULL, 0};
+    _Static_assert(sizeof aux <= AUXV_SIZE, "names_set's room");
+    if (p->args) {
+        memcpy(p->args->text + p->args->cmdline + p->args->environ, aux, sizeof aux);
+        p->args->auxv = sizeof aux;
+    }
     table[0] = argc;
     table[1 + argc] = 0;
     table[2 + argc + envc] = 0;
@@ -286,25 +291,42 @@ static void credentials_set(struct proc *p, const struct stat_native *st)
     caps_exec(p);
 }
 
+static u64 strings_size(char *const *v)
+{
+    u64 n = 0;
+    while (v && *v)
+        n += strlen(*v++) + 1;
+    return n;
+}
+
+static char *strings_put(char *to, char *const *v)
+{
+    for (; v && *v; v++) {
+        u64 n = strlen(*v) + 1;
+        memcpy(to, *v, n);
+        to += n;
+    }
+    return to;
+}
+
 static void names_set(struct proc *p, struct exec *x)
 {
-    u64 len = 0, at = 0, argc = count_of(x->argv);
     const char *base = strrchr(x->path, '/');
-    snprintf(thread_self()->comm, sizeof thread_self()->comm, "%s", base ? base + 1 : x->path);
-    for (u64 i = 0; i < argc; i++)
-        len += strlen(x->argv[i]) + 1;
-    char *line = heap_alloc(len + 1);
-    for (u64 i = 0; line && i < argc; i++) {
-        u64 n = strlen(x->argv[i]) + 1;
-        memcpy(line + at, x->argv[i], n);
-        at += n;
+    u64 cmdline = strings_size(x->argv), environ = strings_size(x->envp);
+    struct args *a = heap_alloc(sizeof *a + cmdline + environ + AUXV_SIZE), *old = p->args;
+    if (a) {
+        *a = (struct args){.refs = 1, .cmdline = cmdline, .environ = environ};
+        strings_put(strings_put(a->text, x->argv), x->envp);
     }
-    heap_free(p->cmdline);
-    p->cmdline = line;
-    p->cmdline_len = line ? len : 0;
-    if (p->exe)
-        file_put(p->exe);
+    struct file *exe = p->exe;
+    lock_take(&proc_lock); // /proc looks at these
+    snprintf(thread_self()->comm, sizeof thread_self()->comm, "%s", base ? base + 1 : x->path);
+    p->args = a;
     p->exe = file_get(x->prog.file);
+    lock_drop(&proc_lock);
+    args_put(old);
+    if (exe)
+        file_put(exe);
 }
 
 // From here on there is no way back: a failure ends the process.

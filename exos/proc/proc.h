@@ -45,23 +45,32 @@ struct proc {
     u64 utime_ns, cutime_ns, stime_ns, cstime_ns, start_ns;
     struct alarms *alarms; // setitimer, timer_create: proc/alarms.h. NULL until there is one
     struct file *exe;
-    char *cmdline;                // NUL-separated, heap
-    u32 cmdline_len;
-    char *environ_copy;
-    u32 environ_len;
-    u32 umask_unused;
+    struct args *args;            // what it was started with
+    bool ending;                  // vm, files and fs are going: nobody else may look at them. proc_lock
+    char comm[16];                // of its first thread, when that has gone
+    s16 oom_score_adj;
 };
+// What exec passed, for /proc. Shared by forks until they exec.
+struct args {
+    u32 refs;
+    u32 cmdline, environ, auxv; // bytes of each, one after the other in text
+    char text[];
+};
+void args_put(struct args *a);
 enum { PROC_RUNNING, PROC_STOPPED, PROC_ZOMBIE };
 
 extern struct lock proc_lock;
 extern struct list proc_all;
 struct proc *proc_find(u32 pid); // under proc_lock
+struct proc *proc_next(u32 pid); // the process with the lowest pid at or above that one; under proc_lock
+bool pid_taken(u32 pid);         // by a process or a thread
+extern u64 proc_forks;           // processes and threads made since the start
+extern u32 proc_last;            // the process id given last
 static inline struct proc *proc_self(void) { return thread_self()->proc; }
 bool capable(void);              // CAP_SYS_ADMIN
 bool has_capability(int cap);    // of the calling process, effective; CAP_* in linux/misc.h
 void caps_exec(struct proc *p);  // exec, once the ids are set
 u64 thread_cpu_ns(struct thread *t), proc_cpu_ns(struct proc *p); // processor time used, all of it
-
 
 // Signals. info may be NULL (SI_KERNEL / SI_USER filled in).
 struct siginfo_native {

@@ -19,6 +19,8 @@ enum { WNOHANG = 1, WUNTRACED = 2, WEXITED = 4, WCONTINUED = 8, WNOWAIT = 0x1000
 
 static struct proc *hash[HASH];
 static u32 next_pid = 1, proc_count;
+u64 proc_forks;
+u32 proc_last;
 static struct proc *init; // the program that the family was started for: pid 1
 
 // ---- pids ------------------------------------------------------------------------------------------------
@@ -36,6 +38,8 @@ static u32 pid_take(void)
         }
         if (!(pid_bits[next_pid / 64] >> next_pid % 64 & 1)) {
             pid_bits[next_pid / 64] |= 1ul << next_pid % 64;
+            proc_forks++;
+            proc_last = next_pid;
             return next_pid++;
         }
     }
@@ -43,6 +47,24 @@ static u32 pid_take(void)
 }
 
 static void pid_give(u32 pid) { pid_bits[pid / 64] &= ~(1ul << pid % 64); }
+
+bool pid_taken(u32 pid) { return pid < PIDS && pid_bits[pid / 64] >> pid % 64 & 1; }
+
+struct proc *proc_next(u32 pid)
+{
+    for (; pid < PIDS; pid++) {
+        u64 word = pid_bits[pid / 64] >> pid % 64;
+        if (!word) {
+            pid |= 63;
+            continue;
+        }
+        pid += __builtin_ctzl(word);
+        struct proc *p = proc_find(pid); // NULL: a thread's id
+        if (p)
+            return p;
+    }
+    return NULL;
+}
 
 struct proc *proc_find(u32 pid)
 {
@@ -91,13 +113,18 @@ static void proc_remove(struct proc *p)
     proc_count--;
 }
 
+void args_put(struct args *a)
+{
+    if (a && !__atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL))
+        heap_free(a);
+}
+
 static void proc_release(struct proc *p)
 {
     signal_queue_free(p->siginfo);
     if (p->exe)
         file_put(p->exe);
-    heap_free(p->cmdline);
-    heap_free(p->environ_copy);
+    args_put(p->args);
     heap_free(p);
 }
 
@@ -118,7 +145,9 @@ static struct proc *proc_new(struct proc *from)
     p->stop_report = p->cont_report = p->group_exit = p->did_exec = p->vfork_wait = false;
     p->utime_ns = p->stime_ns = p->cutime_ns = p->cstime_ns = 0;
     p->alarms = NULL;
-    p->vm = NULL, p->files = NULL, p->fs = NULL, p->cmdline = NULL, p->cmdline_len = 0, p->environ_copy = NULL;
+    p->vm = NULL, p->files = NULL, p->fs = NULL;
+    if (p->args)
+        __atomic_add_fetch(&p->args->refs, 1, __ATOMIC_RELAXED);
     p->exe = from && from->exe ? file_get(from->exe) : NULL;
     p->start_ns = clock_mono_ns();
     return p;
@@ -434,6 +463,9 @@ static void proc_end(struct proc *p)
     if (p == init)
         family_exit(p->exit_status);
     alarms_exit(p);
+    lock_take(&proc_lock);
+    p->ending = true;
+    lock_drop(&proc_lock);
     proc_leaves_terminal(p);
     files_put(p->files);
     fsctx_put(p->fs);
@@ -469,6 +501,8 @@ static void thread_end(void)
     list_del(&t->proc_link);
     bool last = !--p->nthreads;
     p->utime_ns += thread_cpu_ns(t);
+    if (last || t->tid == p->pid)
+        memcpy(p->comm, t->comm, sizeof p->comm);
     lock_drop(&p->sig_lock);
     if (t->tid != p->pid)
         pid_give(t->tid);

@@ -80,6 +80,7 @@ bool area_insert(struct vm *vm, const struct area *a)
     open_at(vm, i);
     vm->area[i] = *a;
     vm->pages += (a->end - a->start) / PAGE;
+    vm->peak = MAX(vm->peak, vm->pages);
     join_at(vm, i);
     if (i)
         join_at(vm, i - 1);

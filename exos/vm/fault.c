@@ -106,6 +106,7 @@ static struct area *stack_grow(struct vm *vm, u64 va)
     if (i && va - vm->area[i - 1].end < STACK_GUARD)
         return NULL;
     vm->pages += (a->start - va) / PAGE;
+    vm->peak = MAX(vm->peak, vm->pages);
     a->start = va;
     return a;
 }
@@ -188,6 +189,7 @@ void range_drop(struct vm *vm, u64 start, u64 end)
             if (pte_holds(*pte))
                 ppn[n++] = XOK_PTE_PPN(*pte);
         drop_batch(from, stop, ppn, n);
+        vm->peak_rss = MAX(vm->peak_rss, vm->rss);
         vm->rss -= n;
     }
 }

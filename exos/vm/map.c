@@ -239,6 +239,7 @@ static s64 remap_locked(struct vm *vm, u64 addr, u64 old, u64 new, u32 flags, u6
         (i + 1 == vm->count || vm->area[i + 1].start >= addr + new)) {
         a->end = addr + new;
         vm->pages += (new - old) / PAGE;
+        vm->peak = MAX(vm->peak, vm->pages);
         return addr;
     }
     if (!(flags & MREMAP_MAYMOVE))

@@ -34,7 +34,7 @@ void vm_clear(struct vm *vm)
         if (a->file)
             file_put(a->file);
     }
-    vm->count = 0, vm->pages = 0, vm->rss = 0;
+    vm->count = 0, vm->pages = vm->peak = 0, vm->rss = vm->peak_rss = 0;
     // The pages are free for others to take, and still mapped here until the next line; nothing of the
     // program runs any more.
     xok_space_clear(FAMILY, 0, 0, XOK_SELFMAP);
@@ -111,35 +111,6 @@ s64 vm_fork(struct vm *from, struct vm *to, struct thread *child)
 
 u64 vm_size_pages(struct vm *vm) { return vm->pages; }
 u64 vm_rss_pages(struct vm *vm) { return vm->rss; }
-
-int vm_maps_text(struct vm *vm, char *buf, size_t size)
-{
-    size_t at = 0;
-    lock_take(&vm->lock);
-    for (u32 i = 0; i < vm->count; i++) {
-        struct area *a = &vm->area[i];
-        char path[512] = "";
-        struct stat_native st = {0};
-        if (a->file && a->file->inode)
-            inode_stat(a->file->inode, &st);
-        if (a->file)
-            file_path(a->file, path, sizeof path);
-        const char *name = a->flags & AREA_STACK ? "[stack]" : a->flags & AREA_HEAP ? "[heap]" : path;
-        char line[640];
-        int n = snprintf(line, sizeof line, "%08lx-%08lx %c%c%c%c %08lx %02lx:%02lx %lu", a->start, a->end,
-                         a->prot & PROT_READ ? 'r' : '-', a->prot & PROT_WRITE ? 'w' : '-',
-                         a->prot & PROT_EXEC ? 'x' : '-', a->flags & MAP_SHARED ? 's' : 'p',
-                         a->file ? a->index * PAGE : 0ul, st.dev >> 8, st.dev & 255, st.ino);
-        if (*name)
-            n += snprintf(line + n, sizeof line - n, "%*s%s", MAX(1, 73 - n), "", name);
-        line[n++] = '\n';
-        size_t part = at < size ? MIN((size_t)n, size - at) : 0;
-        memcpy(buf + at, line, part);
-        at += part;
-    }
-    lock_drop(&vm->lock);
-    return at;
-}
 
 // A copy that fork made and nobody ran: its space goes with its environment, its pages here. The pages
 // are the parent's, so the parent's tables say which.
