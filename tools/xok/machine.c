@@ -74,6 +74,8 @@ static void add_machine(struct command *c, const struct run *run, bool kvm)
         add2(c, "-rtc", format("base=2024-01-01T00:00:00,clock=vm"));
         add2(c, "-seed", format("1"));
     }
+    if (run->profile)
+        add2(c, "-plugin", format("%s,to=%s", path_join(program_dir(), "profile.so"), run->profile));
     if (run->gdb) {
         add2(c, "-gdb", format("tcp:127.0.0.1:1234"));
         add(c, "-S");

@@ -26,6 +26,7 @@ static const char usage[] =
     "  --gdb              waits for a debugger\n"
     "  --icount           deterministic: guest instructions are the clock\n"
     "  --stats FILE       writes counts as JSON\n"
+    "  --profile FILE     counts where the instructions go: see xok profile --help\n"
     "  --timeout SECONDS  ends the machine after that long: status 124\n"
     "  --machine M        microvm (default) or q35\n"
     "  --cpu MODEL        as QEMU names it (default: all it can do)\n"
@@ -70,7 +71,8 @@ static const char **text_option(struct run *run, const char *name)
         const char *name;
         const char **value;
     } options[] = {{"rootfs", &run->rootfs}, {"cwd", &run->cwd},         {"user", &run->user},
-                   {"stats", &run->stats},   {"machine", &run->machine}, {"cpu", &run->cpu}};
+                   {"stats", &run->stats},   {"machine", &run->machine}, {"cpu", &run->cpu},
+                   {"profile", &run->profile}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (!strcmp(name, options[i].name))
             return options[i].value;

@@ -14,7 +14,7 @@ enum port {
 }; // LOG: the serial line
 
 struct run {
-    const char *rootfs, *cwd, *user, *stats, *machine, *cpu;
+    const char *rootfs, *cwd, *user, *stats, *machine, *cpu, *profile;
     u64 memory;       // bytes
     u64 smp, timeout; // timeout: seconds, 0 none
     bool strace, verbose, gdb, icount;

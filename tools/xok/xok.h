@@ -53,6 +53,7 @@ char *read_text(const struct rootimg *image, const char *path); // allocated, NU
 // Commands: status of the process.
 int command_run(int argc, char **argv);
 int command_image(int argc, char **argv);
+int command_profile(int argc, char **argv);
 int cmd_bpf(int argc, char **argv) __attribute__((weak)); // tools/bpf
 
 #endif
