@@ -54,7 +54,7 @@ struct env {
     u8 *fpu;               // XSAVE area, a page (or two)
     u32 flags, guardian;
     u8 saved;
-    bool fresh_fpu;
+    bool marked;           // its slots are marked runnable
     u32 notify;            // bits for which the upcall is still to be raised
     u32 running_on;        // processor index + 1, 0 if not running
     u32 slots;             // list of slots: cpu << 16 | position, + 1; 0 ends

@@ -34,6 +34,7 @@ syscall_entry:
         jz      1f
         call    *%rax
 2:      mov     %gs:CPU_ENV, %rdx
+call_return:
         mov     ENV_RIP(%rdx), %rcx
         mov     %rcx, %r11
         shr     $47, %r11
@@ -131,6 +132,19 @@ trap_return:
         pop     %rdi
         add     $16, %rsp
         iretq
+
+// call_resume(env): returns from the call that gave up the processor, or to the upcall pushed on its state.
+        .globl  call_resume
+call_resume:
+        mov     %rdi, %rdx
+        mov     ENV_RBX(%rdi), %rbx
+        mov     ENV_RBP(%rdi), %rbp
+        mov     ENV_R12(%rdi), %r12
+        mov     ENV_R13(%rdi), %r13
+        mov     ENV_R14(%rdi), %r14
+        mov     ENV_R15(%rdi), %r15
+        mov     ENV_RAX(%rdi), %rax
+        jmp     call_return
 
 // trap_resume(frame): leaves the kernel through a trap frame built by C.
         .globl  trap_resume

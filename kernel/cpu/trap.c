@@ -4,6 +4,7 @@
 extern u8 vectors[];
 extern u8 user_copy[], user_copy_end[], user_copy_fail[];
 extern void trap_resume(struct trap_frame *f) __attribute__((noreturn));
+extern void call_resume(struct env *e) __attribute__((noreturn));
 
 static struct gate {
     u16 low, selector;
@@ -199,13 +200,17 @@ void return_to_env(struct env *e)
         schedule();
     }
     bool call = e->saved == SAVED_CALL;
+    e->saved = SAVED_NOTHING;
+    if (call) {
+        kernel_unlock();
+        call_resume(e);
+    }
     struct trap_frame f = {
         .r15 = r->r15, .r14 = r->r14, .r13 = r->r13, .r12 = r->r12, .rbp = r->rbp, .rbx = r->rbx, .rax = r->rax,
-        .r11 = call ? 0 : r->r11, .r10 = call ? 0 : r->r10, .r9 = call ? 0 : r->r9, .r8 = call ? 0 : r->r8,
-        .rcx = call ? 0 : r->rcx, .rdx = call ? 0 : r->rdx, .rsi = call ? 0 : r->rsi, .rdi = call ? 0 : r->rdi,
-        .rip = r->rip, .cs = XOK_USER_CS, .rflags = (r->rflags & 0x40dd5) | 0x202, .rsp = r->rsp, .ss = XOK_USER_SS,
+        .r11 = r->r11, .r10 = r->r10, .r9 = r->r9, .r8 = r->r8, .rcx = r->rcx, .rdx = r->rdx, .rsi = r->rsi,
+        .rdi = r->rdi, .rip = r->rip, .cs = XOK_USER_CS, .rflags = (r->rflags & 0x40dd5) | 0x202, .rsp = r->rsp,
+        .ss = XOK_USER_SS,
     };
-    e->saved = SAVED_NOTHING;
     kernel_unlock();
     trap_resume(&f);
 }

@@ -55,6 +55,9 @@ static s64 bit_find(const u64 *l1, const u64 *l2, u64 l3, u32 i)
 
 static void slots_mark(struct env *e, bool runnable)
 {
+    if (e->marked == runnable)
+        return;
+    e->marked = runnable;
     for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff]) {
         struct cpu *c = &cpus[(s - 1) >> 16];
         u32 pos = (s - 1) & 0xffff;
@@ -109,10 +112,8 @@ static void heap_add(struct cpu *c, struct env *e)
     heap_up(c, c->heap_len);
 }
 
-static void heap_remove(struct env *e)
+static void heap_take(struct env *e)
 {
-    if (!e->heap_at)
-        return;
     struct cpu *c = &cpus[e->heap_cpu];
     u32 at = e->heap_at, last = c->heap[c->heap_len--];
     e->heap_at = 0;
@@ -121,6 +122,12 @@ static void heap_remove(struct env *e)
     heap_put(c, at, last);
     heap_up(c, at);
     heap_down(c, env_by_index(last)->heap_at);
+}
+
+static inline void heap_remove(struct env *e)
+{
+    if (e->heap_at)
+        heap_take(e);
 }
 
 void timer_set(struct cpu *c)
@@ -218,24 +225,26 @@ static void bases_load(const struct env *e)
     }
 }
 
-void env_run_ends(struct cpu *c)
+static inline void run_ends(struct cpu *c, struct env *e, u64 now)
 {
-    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(c->env->id)];
-    i->run_tsc += rdtsc() - c->env->since;
+    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
+    i->run_tsc += now - e->since;
     i->cpu = 0xffff;
-    c->env->running_on = 0;
+    e->running_on = 0;
     c->env = NULL;
     c->info->env = 0;
 }
 
-static void leave(struct cpu *c)
+void env_run_ends(struct cpu *c) { run_ends(c, c->env, rdtsc()); }
+
+static inline void leave(struct cpu *c, u64 now)
 {
     struct env *e = c->env;
     if (!e)
         return;
     fpu_save(e);
     bases_save(e);
-    env_run_ends(c);
+    run_ends(c, e, now);
     if (KENVS[XOK_ENV_INDEX(e->id)].state == XOK_ENV_READY) {
         slots_mark(e, true);
         if (info.cpu_count > 1)
@@ -243,7 +252,7 @@ static void leave(struct cpu *c)
     }
 }
 
-static void enter(struct cpu *c, struct env *e)
+static inline void enter(struct cpu *c, struct env *e, u64 now)
 {
     struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
     c->env = e;
@@ -261,7 +270,7 @@ static void enter(struct cpu *c, struct env *e)
     fpu_load(e);
     i->cpu = c->index;
     i->slices++;
-    i->run_since = e->since = rdtsc();
+    i->run_since = e->since = now;
 }
 
 // Runs e for what is left of the slice.
@@ -269,8 +278,9 @@ void env_switch(struct env *e)
 {
     struct cpu *c = this_cpu();
     if (c->env != e) {
-        leave(c);
-        enter(c, e);
+        u64 now = rdtsc();
+        leave(c, now);
+        enter(c, e, now);
     }
     if (e->ctl) {
         e->ctl->cpu = c->index;
@@ -316,7 +326,7 @@ void schedule_next(void)
 {
     struct cpu *c = this_cpu();
     struct env *e;
-    leave(c);
+    leave(c, rdtsc());
     while (!(e = next_runnable(c)))
         idle(c);
     u64 now = rdtsc();
@@ -365,7 +375,7 @@ void slot_give(struct env *e, u32 cpu, u32 pos)
     e->slots = (cpu << 16 | pos) + 1;
     e->slot_count++;
     struct cpu *c = &cpus[cpu];
-    if (KENVS[XOK_ENV_INDEX(e->id)].state == XOK_ENV_READY && !e->running_on)
+    if (e->marked)
         bit_set(c->runnable, c->runnable2, &c->runnable3, pos);
 }
 
@@ -435,16 +445,32 @@ s64 sys_slot_free(u64 slot, u64 cpu, u64 pos)
 }
 
 // ---- giving up the processor ----------------------------------------------------------------------------------------------------
-// May `to` run here at once? It must be ready, not on another processor, and hold a slot of this one.
-static bool may_donate(struct cpu *c, struct env *to)
+static bool holds_slot(const struct env *e, u32 cpu)
 {
-    if (!to || to == c->env || !env_wake_check(to) || to->running_on ||
-        KENVS[XOK_ENV_INDEX(to->id)].state != XOK_ENV_READY)
-        return false;
-    for (u32 s = to->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff])
-        if ((s - 1) >> 16 == c->index)
+    for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff])
+        if ((s - 1) >> 16 == cpu)
             return true;
     return false;
+}
+
+// May `to` run here at once? It must be ready, not on another processor, and hold a slot of this one. The
+// caller then switches to it, so one that wakes for this need not be marked runnable in between.
+static bool may_donate(struct cpu *c, struct env *to)
+{
+    if (!to || to->running_on)
+        return false;
+    u8 *state = &KENVS[XOK_ENV_INDEX(to->id)].state;
+    if (!holds_slot(to, c->index)) {
+        if (*state == XOK_ENV_ASLEEP)
+            env_wake_check(to);
+        return false;
+    }
+    if (*state == XOK_ENV_ASLEEP && (to->ctl->event || pred_true(to))) {
+        heap_remove(to);
+        to->regs.rax = 0;
+        *state = XOK_ENV_READY;
+    }
+    return *state == XOK_ENV_READY;
 }
 
 s64 sys_yield(u64 to)

@@ -10,6 +10,8 @@ enum { CHUNKS = XOK_PT_OP_MAX / 512 + 1 };   // tables that one operation can to
     (XOK_PTE_W | XOK_PTE_NX | XOK_PTE_A | XOK_PTE_D | XOK_PTE_PWT | XOK_PTE_PCD | XOK_PTE_SOFT | XOK_PTE_SOFT_HI)
 // Far from wrapping, whatever a batch adds to one page.
 #define REFS_MAX 0xffff0000u
+// Operations are compiled once for 4 KiB leaves, where the level is a constant, and once for all.
+#define INLINE inline __attribute__((always_inline))
 
 struct batch {
     const struct cap *cap;
@@ -42,7 +44,7 @@ static void stale_all(struct batch *b, bool shared)
     b->shared |= shared;
 }
 
-static bool pages_ok(const struct cap *c, u64 ppn, u64 n, u32 rights)
+static INLINE bool pages_ok(const struct cap *c, u64 ppn, u64 n, u32 rights)
 {
     if (ppn >= page_count || n > page_count - ppn)
         return false;
@@ -54,7 +56,7 @@ static bool pages_ok(const struct cap *c, u64 ppn, u64 n, u32 rights)
     return true;
 }
 
-static bool leaf_ok(const struct cap *c, u64 pte, int level)
+static INLINE bool leaf_ok(const struct cap *c, u64 pte, int level)
 {
     return pages_ok(c, XOK_PTE_PPN(pte), leaf_pages(level), pte & XOK_PTE_W ? XOK_R | XOK_W : XOK_R);
 }
@@ -67,28 +69,36 @@ static void prune(struct batch *b, u64 va)
         stale_all(b, shared);
 }
 
-static u32 chunk_next(const struct xok_pt_op *o, u64 va, u32 left, struct chunk *k)
+static INLINE u32 chunk_next(int level, u64 va, u32 left, struct chunk *k)
 {
     k->va = va;
-    k->count = MIN(left, 512 - index_of(va, o->level));
+    k->count = MIN(left, 512 - index_of(va, level));
     return k->count;
 }
 
 // Finds the tables of the range; makes them where `create` says so. All may be changed, or it fails.
-static s64 chunks_find(struct batch *b, u64 space, const struct xok_pt_op *o, const struct cap *create,
-                       struct chunk *k, u32 *n)
+static INLINE s64 chunks_find(struct batch *b, u64 space, const struct xok_pt_op *o, int level,
+                              const struct cap *create, struct chunk *k, u32 *n)
 {
+    const struct xok_page_info *last = NULL;
     struct walk w;
     s64 err;
     *n = 0;
     for (u32 done = 0; done < o->count; ++*n, k++) {
-        done += chunk_next(o, o->va + done * span_of(o->level), o->count - done, k);
-        k->entry = table_walk(space, k->va, o->level, create, &w, &err);
-        if (!k->entry && (create || err != XOK_E_NOTABLE))
-            return err;
-        if (k->entry && !table_may(b->cap, k->entry))
+        done += chunk_next(level, o->va + done * span_of(level), o->count - done, k);
+        k->entry = table_find(space, k->va, level, &k->shared);
+        if (!k->entry) {
+            k->entry = table_walk(space, k->va, level, create, &w, &err);
+            if (!k->entry && (create || err != XOK_E_NOTABLE))
+                return err;
+            k->shared = w.shared;
+        }
+        if (!k->entry)
+            continue;
+        const struct xok_page_info *t = &pages[table_ppn(k->entry)];
+        if ((!last || last->acl[0] != t->acl[0]) && !table_may(b->cap, k->entry))
             return XOK_E_CAP;
-        k->shared = w.shared;
+        last = t;
     }
     return 0;
 }
@@ -98,13 +108,13 @@ static void chunks_undo(struct batch *b, const struct xok_pt_op *o)
 {
     for (u32 done = 0; done < o->count;) {
         struct chunk k;
-        done += chunk_next(o, o->va + done * span_of(o->level), o->count - done, &k);
+        done += chunk_next(o->level, o->va + done * span_of(o->level), o->count - done, &k);
         prune(b, k.va);
     }
 }
 
 // ---- operations ------------------------------------------------------------------------------------------
-static void set_chunk(struct batch *b, const struct chunk *k, u64 pte, u64 step, int level)
+static INLINE void set_chunk(struct batch *b, const struct chunk *k, u64 pte, u64 step, int level)
 {
     u64 *e = k->entry;
     u32 before = b->stale;
@@ -126,21 +136,21 @@ static void set_chunk(struct batch *b, const struct chunk *k, u64 pte, u64 step,
     table_used(k->entry, k->count, used);
 }
 
-static s64 op_clear(struct batch *b, const struct xok_pt_op *o);
+static INLINE s64 op_clear(struct batch *b, const struct xok_pt_op *o, int level);
 
-static s64 op_set(struct batch *b, const struct xok_pt_op *o)
+static INLINE s64 op_set(struct batch *b, const struct xok_pt_op *o, int level)
 {
     struct chunk k[CHUNKS];
     u32 n;
     bool present = o->pte & XOK_PTE_P;
-    u64 huge = o->level > 1 ? XOK_PTE_PS : 0, ppn = XOK_PTE_PPN(o->pte), pages_each = leaf_pages(o->level);
+    u64 huge = level > 1 ? XOK_PTE_PS : 0, ppn = XOK_PTE_PPN(o->pte), pages_each = leaf_pages(level);
     if (!o->pte)
-        return op_clear(b, o);
+        return op_clear(b, o, level);
     if (present && (ppn & (pages_each - 1) ||
                     !pages_ok(b->cap, ppn, o->count * pages_each, o->pte & XOK_PTE_W ? XOK_R | XOK_W : XOK_R)))
         return XOK_E_CAP;
     const struct cap *create = o->flags & XOK_PT_CREATE ? b->cap : NULL;
-    s64 r = chunks_find(b, b->space, o, create, k, &n);
+    s64 r = chunks_find(b, b->space, o, level, create, k, &n);
     for (u32 i = 0; !r && i < n; i++) {
         if (!k[i].entry)
             r = XOK_E_NOTABLE;
@@ -154,19 +164,19 @@ static s64 op_set(struct batch *b, const struct xok_pt_op *o)
         return r;
     }
     u64 pte = present ? (o->pte & (XOK_PTE_ADDR | LEAF_BITS)) | XOK_PTE_U | huge : o->pte;
-    u64 step = present ? span_of(o->level) : 0;
+    u64 step = present ? span_of(level) : 0;
     for (u32 i = 0; i < n; i++) {
-        set_chunk(b, &k[i], pte, step, o->level);
+        set_chunk(b, &k[i], pte, step, level);
         pte += step * k[i].count;
     }
     return 0;
 }
 
-static s64 op_clear(struct batch *b, const struct xok_pt_op *o)
+static INLINE s64 op_clear(struct batch *b, const struct xok_pt_op *o, int level)
 {
     struct chunk k[CHUNKS];
     u32 n;
-    s64 r = chunks_find(b, b->space, o, NULL, k, &n);
+    s64 r = chunks_find(b, b->space, o, level, NULL, k, &n);
     if (r)
         return r;
     for (u32 i = 0; i < n; i++) {
@@ -175,13 +185,13 @@ static s64 op_clear(struct batch *b, const struct xok_pt_op *o)
         s32 gone = 0;
         for (u32 j = 0; e && j < k[i].count; j++, e++) {
             u64 old = *e;
-            if (!old || (old & XOK_PTE_P && !is_leaf(old, o->level)))
+            if (!old || (old & XOK_PTE_P && !is_leaf(old, level)))
                 continue;
             gone++;
             if (old & XOK_PTE_P) {
                 old = __atomic_exchange_n(e, 0, __ATOMIC_RELAXED);
-                leaf_refs(old, o->level, -1);
-                stale(b, k[i].va + j * span_of(o->level));
+                leaf_refs(old, level, -1);
+                stale(b, k[i].va + j * span_of(level));
             } else {
                 *e = 0;
             }
@@ -210,44 +220,44 @@ static inline bool entry_modify(u64 *e, u64 set, u64 clear)
     return (old & ~new) & (XOK_PTE_W | XOK_PTE_D | XOK_PTE_A) || new & ~old & (XOK_PTE_NX | XOK_PTE_PCD | XOK_PTE_PWT);
 }
 
-static s64 op_mod(struct batch *b, const struct xok_pt_op *o)
+static INLINE s64 op_mod(struct batch *b, const struct xok_pt_op *o, int level)
 {
     struct chunk k[CHUNKS];
     u32 n;
     u64 set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS;
-    s64 r = chunks_find(b, b->space, o, NULL, k, &n);
+    s64 r = chunks_find(b, b->space, o, level, NULL, k, &n);
     if (r)
         return r;
     for (u32 i = 0; set & XOK_PTE_W && i < n; i++)
         for (u32 j = 0; k[i].entry && j < k[i].count; j++) {
             u64 old = k[i].entry[j];
-            if (old & XOK_PTE_P && is_leaf(old, o->level) && !leaf_ok(b->cap, old | XOK_PTE_W, o->level))
+            if (old & XOK_PTE_P && is_leaf(old, level) && !leaf_ok(b->cap, old | XOK_PTE_W, level))
                 return XOK_E_CAP;
         }
     for (u32 i = 0; i < n; i++) {
         u32 before = b->stale;
         u64 *e = k[i].entry;
         for (u32 j = 0; e && j < k[i].count; j++, e++)
-            if (*e & XOK_PTE_P && is_leaf(*e, o->level) && entry_modify(e, set, clear))
-                stale(b, k[i].va + j * span_of(o->level));
+            if (*e & XOK_PTE_P && is_leaf(*e, level) && entry_modify(e, set, clear))
+                stale(b, k[i].va + j * span_of(level));
         b->shared |= k[i].shared && b->stale != before;
     }
     return 0;
 }
 
 // Checks what of the caller's entries may be copied; drops chunks that hold nothing.
-static s64 copy_check(struct batch *b, const struct xok_pt_op *o, struct chunk *k, u32 n)
+static INLINE s64 copy_check(struct batch *b, const struct xok_pt_op *o, int level, struct chunk *k, u32 n)
 {
     u64 set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS;
     for (u32 i = 0; i < n; i++) {
         bool any = false;
         for (u32 j = 0; k[i].entry && j < k[i].count; j++) {
             u64 old = k[i].entry[j];
-            if (old & XOK_PTE_P && !is_leaf(old, o->level))
+            if (!old || (old & XOK_PTE_P && !is_leaf(old, level)))
                 continue;
-            if (old & XOK_PTE_P && !leaf_ok(b->cap, (old & ~clear) | set, o->level))
+            if (old & XOK_PTE_P && !leaf_ok(b->cap, (old & ~clear) | set, level))
                 return XOK_E_CAP;
-            any |= old != 0;
+            any = true;
         }
         if (!any)
             k[i].entry = NULL;
@@ -255,7 +265,7 @@ static s64 copy_check(struct batch *b, const struct xok_pt_op *o, struct chunk *
     return 0;
 }
 
-static s64 copy_tables(struct batch *b, const struct xok_pt_op *o, const struct chunk *from, u32 n, struct chunk *to)
+static INLINE s64 copy_tables(struct batch *b, int level, const struct chunk *from, u32 n, struct chunk *to)
 {
     struct walk w;
     s64 err;
@@ -263,7 +273,7 @@ static s64 copy_tables(struct batch *b, const struct xok_pt_op *o, const struct 
         if (!from[i].entry)
             continue;
         to[i] = from[i];
-        to[i].entry = table_walk(b->space, from[i].va, o->level, b->cap, &w, &err);
+        to[i].entry = table_walk(b->space, from[i].va, level, b->cap, &w, &err);
         if (!to[i].entry)
             return err;
         to[i].shared = w.shared;
@@ -271,35 +281,36 @@ static s64 copy_tables(struct batch *b, const struct xok_pt_op *o, const struct 
             return XOK_E_CAP;
         if (to[i].entry == from[i].entry)
             return XOK_E_ARG; // a table that both spaces share
-        for (u32 j = 0; o->level > 1 && j < to[i].count; j++)
+        for (u32 j = 0; level > 1 && j < to[i].count; j++)
             if (to[i].entry[j] & XOK_PTE_P && !(to[i].entry[j] & XOK_PTE_PS))
                 return XOK_E_BUSY;
     }
     return 0;
 }
 
-static void copy_chunk(struct batch *b, const struct xok_pt_op *o, const struct chunk *from, const struct chunk *to)
+static INLINE void copy_chunk(struct batch *b, const struct xok_pt_op *o, int level, const struct chunk *from,
+                              const struct chunk *to)
 {
     u64 set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS, *s = from->entry, *d = to->entry;
     u32 before = b->stale;
     s32 used = 0;
     for (u32 j = 0; j < from->count; j++, s++, d++) {
         u64 e = *s, old = *d;
-        if (!e || (e & XOK_PTE_P && !is_leaf(e, o->level)))
+        if (!e || (e & XOK_PTE_P && !is_leaf(e, level)))
             continue;
         if (e & XOK_PTE_P) {
             if (entry_modify(s, set, clear)) {
-                stale(b, from->va + j * span_of(o->level));
+                stale(b, from->va + j * span_of(level));
                 b->stale_mine = true;
             }
             e = *s;
-            leaf_refs(e, o->level, 1);
+            leaf_refs(e, level, 1);
         }
         used += !old;
         if (old & XOK_PTE_P) {
             old = __atomic_exchange_n(d, e, __ATOMIC_RELAXED);
-            leaf_refs(old, o->level, -1);
-            stale(b, from->va + j * span_of(o->level));
+            leaf_refs(old, level, -1);
+            stale(b, from->va + j * span_of(level));
         } else {
             *d = e;
         }
@@ -308,25 +319,25 @@ static void copy_chunk(struct batch *b, const struct xok_pt_op *o, const struct 
     table_used(to->entry, to->count, used);
 }
 
-static s64 op_copy(struct batch *b, const struct xok_pt_op *o)
+static INLINE s64 op_copy(struct batch *b, const struct xok_pt_op *o, int level)
 {
     struct chunk from[CHUNKS], to[CHUNKS];
     u32 n;
     if (b->mine == b->space)
         return XOK_E_ARG;
-    s64 r = chunks_find(b, b->mine, o, NULL, from, &n);
+    s64 r = chunks_find(b, b->mine, o, level, NULL, from, &n);
     if (!r)
-        r = copy_check(b, o, from, n);
+        r = copy_check(b, o, level, from, n);
     if (r)
         return r;
-    r = copy_tables(b, o, from, n, to);
+    r = copy_tables(b, level, from, n, to);
     if (r) {
         chunks_undo(b, o);
         return r;
     }
     for (u32 i = 0; i < n; i++)
         if (from[i].entry)
-            copy_chunk(b, o, &from[i], &to[i]);
+            copy_chunk(b, o, level, &from[i], &to[i]);
     return 0;
 }
 
@@ -397,11 +408,12 @@ static s64 op_run(struct batch *b, const struct xok_pt_op *o)
 {
     if (!op_valid(o))
         return XOK_E_ARG;
+#define LEVELS(op) (o->level == 1 ? op(b, o, 1) : op(b, o, o->level))
     switch (o->kind) {
-    case XOK_PT_SET: return op_set(b, o);
-    case XOK_PT_CLEAR: return op_clear(b, o);
-    case XOK_PT_MOD: return op_mod(b, o);
-    case XOK_PT_COPY: return op_copy(b, o);
+    case XOK_PT_SET: return LEVELS(op_set);
+    case XOK_PT_CLEAR: return LEVELS(op_clear);
+    case XOK_PT_MOD: return LEVELS(op_mod);
+    case XOK_PT_COPY: return LEVELS(op_copy);
     case XOK_PT_LINK: return op_link(b, o);
     case XOK_PT_UNLINK: return op_unlink(b, o);
     default: return XOK_E_ARG;
@@ -423,6 +435,38 @@ static void batch_flush(const struct batch *b)
     tlb_shootdown(b->space, b->stale_mine ? here : b->space, b->shared);
 }
 
+// The commonest operation, one 4 KiB entry in a table that is there, without the machinery of ranges:
+// faults and protection changes are made of these. False: nothing done, the general way decides.
+static bool one_entry(const struct cap *c, u64 space, const struct xok_pt_op *o)
+{
+    bool shared, set = o->kind == XOK_PT_SET && o->pte & XOK_PTE_P;
+    if (o->count != 1 || o->level != 1 || (o->kind != XOK_PT_MOD && !set) || o->va & (XOK_PAGE_SIZE - 1) ||
+        o->va >= XOK_USER_END || o->va >> 39 == XOK_SELFMAP_SLOT)
+        return false;
+    u64 *e = table_find(space, o->va, 1, &shared);
+    if (!e || XOK_ACL_NAME(pages[table_ppn(e)].acl[0]) != c->name || !(c->rights & XOK_W))
+        return false;
+    u64 old = *e, new = set ? (o->pte & (XOK_PTE_ADDR | LEAF_BITS)) | XOK_PTE_U
+                            : (old & ~(o->clear & MOD_BITS)) | (o->pte & MOD_BITS);
+    if (set || new & ~old & XOK_PTE_W)
+        if (!leaf_ok(c, new, 1))
+            return false;
+    if (set) {
+        leaf_refs(new, 1, 1);
+        old = __atomic_exchange_n(e, new, __ATOMIC_RELAXED);
+        table_used(e, 1, !old);
+        if (!(old & XOK_PTE_P))
+            return true;
+        leaf_refs(old, 1, -1);
+    } else if (!(old & XOK_PTE_P) || !entry_modify(e, o->pte & MOD_BITS, o->clear & MOD_BITS)) {
+        return true;
+    }
+    if (shared || this_cpu()->space == space)
+        tlb_flush_page(o->va);
+    tlb_shootdown(space, space, shared);
+    return true;
+}
+
 s64 sys_pt_batch(u64 slot, u64 target, u64 ops, u64 count)
 {
     struct env *me = this_cpu()->env, *e = env_find(target);
@@ -436,6 +480,8 @@ s64 sys_pt_batch(u64 slot, u64 target, u64 ops, u64 count)
         return XOK_E_ARG;
     if (copy_in(list, ops, count * sizeof list[0]))
         return XOK_E_FAULT;
+    if (count == 1 && one_entry(&c, e->space, list))
+        return 1;
     struct batch b;
     b.cap = &c, b.space = e->space, b.mine = me->space;
     b.stale = 0, b.shared = b.stale_mine = false;
@@ -452,5 +498,5 @@ s64 sys_pt_batch(u64 slot, u64 target, u64 ops, u64 count)
 s64 pt_boot_set(const struct cap *c, u64 space, const struct xok_pt_op *op)
 {
     struct batch b = {.cap = c, .space = space, .mine = space};
-    return op_set(&b, op);
+    return op_set(&b, op, 1);
 }

@@ -35,6 +35,21 @@ static inline void table_used(u64 *e, u32 n, s32 delta)
     t->next += delta;
 }
 
+// The entry of `level` for va where every table on the way is there, else NULL; *shared as in walk.
+static inline u64 *table_find(u64 space, u64 va, int level, bool *shared)
+{
+    u64 *e = (u64 *)phys_to_virt(space) + index_of(va, 4);
+    u32 links = 0;
+    for (int l = 4; l > level; l--) {
+        if ((*e & (XOK_PTE_P | XOK_PTE_PS)) != XOK_PTE_P)
+            return NULL;
+        links |= pages[XOK_PTE_PPN(*e)].refs - 1;
+        e = table_at(*e) + index_of(va, l - 1);
+    }
+    *shared = links;
+    return e;
+}
+
 bool table_may(const struct cap *c, const u64 *entry); // c may change the table that holds entry
 // The entry of `level` for va. With `create`, missing tables are made, charged to its name. NULL: *err.
 u64 *table_walk(u64 space, u64 va, int level, const struct cap *create, struct walk *w, s64 *err);

@@ -9,11 +9,13 @@ passed=0 failed=0
 for image in "$@"; do
     name=$(basename "$image" .img)
     smp=${SMP:-1}
-    [[ $name == smp* && $smp == 1 ]] && smp=4
+    [[ $name == smp* && $smp -lt 4 ]] && smp=4
+    count=
+    [[ $name == cost* ]] && smp=1 count="-icount shift=0,sleep=off" # instructions are what its clock counts
     log=$(mktemp)
     timeout "${LIMIT:-60}" qemu-system-x86_64 -M "${MACHINE:-microvm}" -accel tcg -cpu "${CPU:-max}" \
         -m "${MEMORY:-256}" -smp "$smp" -kernel "$kernel" -initrd "$image" -display none -serial stdio \
-        -monitor none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 ${QEMU_MORE:-} \
+        -monitor none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 $count ${QEMU_MORE:-} \
         </dev/null >"$log" 2>&1
     status=$?
     p=$(grep -ac '^ok ' "$log")

@@ -124,7 +124,7 @@ static void test(void)
     u64 tables = XOK_NAMES[XOK_NAME_ROOT].used[XOK_RES_PTPAGES];
     for (u64 i = 1; i <= WORKERS; i++)
         c[i] = child_new(i, i == 3 ? 0 : me, lockers, i, i);
-    wait_all(WORKERS, 300);
+    wait_all(WORKERS, 60);
     sleep_all(c, WORKERS);
     EQ(wrong, 0);
     for (int i = 1; i <= WORKERS; i++)
@@ -142,13 +142,13 @@ static void test(void)
     while (reads < 1000)
         ;
     u64 sent = XOK_INFO->cpu[0].shootdowns;
-    for (int k = 0; k < 300; k++) {
+    for (int k = 0; k < 60; k++) {
         map(SHARED, p[k & 1], 1, XOK_PTE_W); // the other page now has no mapping, and is marked
         map(SHARED + PAGE, p[~k & 1], 1, XOK_PTE_W);
         ((volatile u64 *)(SHARED + PAGE))[0] = 0xbad;
         ((volatile u64 *)(SHARED + PAGE))[0] = (~k & 1) + 1;
     }
-    CHECK(XOK_INFO->cpu[0].shootdowns > sent + 300);
+    CHECK(XOK_INFO->cpu[0].shootdowns > sent + 60);
     EQ(leaks, 0);
     CHECK(reads > 1000);
     child_free(&t);
@@ -160,14 +160,14 @@ static void test(void)
     struct xok_ctl *mine = (struct xok_ctl *)KIT;
     seen[7] = 0, mine->event = 0;
     struct child g = child_new(1, 0, pinger, KIT + 5 * PAGE, 1);
-    for (u64 k = 0; k < 500; k++) {
+    for (u64 k = 0; k < 100; k++) {
         g.ctl->event = 1;
         xok_wake(g.env);
         while (!mine->event)
             xok_sleep(0, 0);
         mine->event = 0;
     }
-    EQ(seen[7], 500);
+    EQ(seen[7], 100);
     CHECK(XOK_INFO->cpu[1].idle_tsc > 0);
     child_free(&g);
     EQ(XOK_INFO->env_count, 1);

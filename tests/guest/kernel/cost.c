@@ -1,0 +1,155 @@
+// What the kernel's paths cost, in instructions: run under -icount, where the time stamp counter counts them.
+#include "child.h"
+
+#define DATA 0x50000000ul
+enum { ROUNDS = 64 };
+
+extern u8 skip_stub[];
+__asm__("skip_stub:\n" // a fault is mended by going on where r15 says
+        "  mov %r15, 24(%rsp)\n"
+        "  lea 24(%rsp), %rsp\n"
+        "  iretq\n");
+
+static void cost(const char *what, u64 each, u64 limit)
+{
+    say(each <= limit ? "ok cost " : "not ok cost ", what, each, limit);
+}
+
+#define COST(what, limit, step)                                    \
+    do {                                                           \
+        step;                                                      \
+        u64 from_ = __builtin_ia32_rdtsc();                        \
+        for (int i_ = 0; i_ < ROUNDS; i_++) {                      \
+            step;                                                  \
+        }                                                          \
+        cost(what, (__builtin_ia32_rdtsc() - from_) / ROUNDS, limit); \
+    } while (0)
+
+static void partner(u64 parent)
+{
+    for (;;)
+        xok_yield(parent);
+}
+
+static void sleeper(u64 parent)
+{
+    struct xok_ctl *me = (struct xok_ctl *)(KIT + 10 * PAGE), *it = (struct xok_ctl *)KIT;
+    for (;;) {
+        me->event = 0;
+        it->event = 1;
+        xok_sleep(0, parent);
+    }
+}
+
+static void dies(u64 arg)
+{
+    (void)arg;
+    xok_env_free(ROOT, 0);
+}
+
+static void fault(void)
+{
+    __asm__ volatile("lea 9f(%%rip), %%r15\n movq $1, 0x7000\n 9:" : : : "r15", "memory");
+}
+
+static void switches(u32 me)
+{
+    struct xok_ctl *ctl = (struct xok_ctl *)KIT;
+    struct child a = child_new(1, 0, partner, me, 0), c = child_new(3, me, partner, me, 0);
+    COST("yield there and back, two spaces", 900, xok_yield(a.env));
+    COST("yield there and back, one space", 900, xok_yield(c.env));
+    child_free(&a);
+    child_free(&c);
+    struct child b = child_new(2, 0, sleeper, me, 0);
+    RUN(b);
+    COST("sleep and wake there and back", 780, ({
+             ctl->event = 0;
+             b.ctl->event = 1;
+             xok_sleep(0, b.env);
+         }));
+    child_free(&b);
+}
+
+static void life(void)
+{
+    struct xok_env_setup s = child_setup(KIT + 5 * PAGE);
+    s.guardian = 0;
+    struct xok_regs r = {.rip = (u64)dies, .rsp = KIT + 9 * PAGE - 8, .rflags = 2};
+    kit_make(KIT + 5 * PAGE);
+    u32 id;
+    COST("env: alloc, link, setup, cap, regs, slot, run, free itself", 5000, ({
+             id = xok_env_alloc(ROOT, 0);
+             struct xok_pt_op link = {0, XOK_PTE_W, 0, 1, XOK_PT_LINK, 4, 0, 0};
+             xok_pt_batch(ROOT, id, &link, 1);
+             xok_env_setup(ROOT, id, &s);
+             xok_cap_copy(ROOT, ROOT, id, XOK_ALL, ROOT);
+             xok_env_regs(ROOT, id, &r, 1);
+             xok_slot_alloc(ROOT, id, 0, XOK_SLOT_ANY);
+             xok_env_run(ROOT, id);
+             xok_yield(id);
+         }));
+    EQ(STATE(id), XOK_ENV_FREE);
+}
+
+static void copies(void)
+{
+    s64 base = xok_page_alloc(ROOT, XOK_PAGE_ANY, 1);
+    map(DATA, base, 1, XOK_PTE_W | XOK_PTE_NX);
+    for (int i = 1; i < 64; i++)
+        map(DATA + i * PAGE, base, 1, XOK_PTE_W | XOK_PTE_NX);
+    struct xok_pt_op copy = {DATA, 0x200, XOK_PTE_W, 64, XOK_PT_COPY, 1, XOK_PT_CREATE, 0};
+    u32 id = xok_env_alloc(ROOT, 0);
+    COST("copy 64 entries to another space", 6000, xok_pt_batch(ROOT, id, &copy, 1));
+    COST("space of 64 copied entries, made and freed", 9600, ({
+             u32 e = xok_env_alloc(ROOT, 0);
+             xok_pt_batch(ROOT, e, &copy, 1);
+             xok_env_free(ROOT, e);
+         }));
+    struct xok_pt_op three[3] = {copy, copy, copy};
+    three[0].count = three[1].count = three[2].count = 20;
+    COST("three copies of 20 entries", 6800, xok_pt_batch(ROOT, id, three, 3));
+    xok_env_free(ROOT, id);
+    struct xok_pt_op prot = {DATA, 0, XOK_PTE_W, 1, XOK_PT_MOD, 1, 0, 0};
+    COST("protect and unprotect a page", 790, ({
+             prot.pte = 0, prot.clear = XOK_PTE_W;
+             xok_pt_batch(ROOT, 0, &prot, 1);
+             prot.pte = XOK_PTE_W, prot.clear = 0;
+             xok_pt_batch(ROOT, 0, &prot, 1);
+         }));
+    prot.count = 64;
+    COST("protect and unprotect 64 pages", 6400, ({
+             prot.pte = 0, prot.clear = XOK_PTE_W;
+             xok_pt_batch(ROOT, 0, &prot, 1);
+             prot.pte = XOK_PTE_W, prot.clear = 0;
+             xok_pt_batch(ROOT, 0, &prot, 1);
+         }));
+}
+
+static void test(void)
+{
+    struct xok_env_setup s;
+    u32 me = XOK_INFO->cpu[0].env;
+    adult();
+    s = child_setup(KIT);
+    s.guardian = 0;
+    s.entry[XOK_UP_FAULT] = (u64)skip_stub;
+    EQ(xok_env_setup(ROOT, 0, &s), 0);
+    page_new(DATA + 0x100000);
+    COST("two time stamps", 10, (void)0);
+    COST("null call", 96, xok_env_app(0, 0, 0));
+    COST("wake of nobody", 100, xok_wake(0xffff0001));
+    COST("fault upcall and return", 160, fault());
+    COST("page: alloc, free", 570, ({
+             s64 p = xok_page_alloc(ROOT, XOK_PAGE_ANY, 1);
+             xok_page_free(ROOT, p, 1);
+         }));
+    COST("page: alloc, map, unmap, free", 1560, ({
+             s64 p = xok_page_alloc(ROOT, XOK_PAGE_ANY, 1);
+             map(DATA + 0x101000, p, 1, XOK_PTE_W | XOK_PTE_NX);
+             unmap(DATA + 0x101000, 1);
+             xok_page_free(ROOT, p, 1);
+         }));
+    copies();
+    life();
+    switches(me);
+}
