@@ -110,7 +110,7 @@ static s64 fdinfo_show(struct text *t, const struct ref *r)
     }
     lock_drop(&proc_lock);
     text_add(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%u\nino:\t%lu\n", f->pos,
-             f->flags | O_LARGEFILE | (cloexec ? O_CLOEXEC : 0), f->mnt ? f->mnt->id : 0, f->inode ? f->inode->ino : 0);
+             f->flags | (f->mnt == pipe_mount ? 0 : O_LARGEFILE) | (cloexec ? O_CLOEXEC : 0), f->mnt ? f->mnt->id : 0, f->inode ? f->inode->ino : 0);
     file_put(f);
     return 0;
 }

@@ -11,6 +11,13 @@ static s64 cpus_show(struct text *t, const struct ref *r)
     return 0;
 }
 
+static s64 cpumap_show(struct text *t, const struct ref *r)
+{
+    (void)r;
+    text_add(t, "%lx\n", (1ul << XOK_INFO->cpu_count) - 1);
+    return 0;
+}
+
 static s64 text_show(struct text *t, const struct ref *r)
 {
     text_add(t, "%s\n", (const char *)r->node->arg);
@@ -73,6 +80,7 @@ static const struct node nodes[] = {
     {"devices/system/node/online", S_IFREG | 0444, .show = text_show, .arg = "0"},
     {"devices/system/node/possible", S_IFREG | 0444, .show = text_show, .arg = "0"},
     {"devices/system/node/node0/cpulist", S_IFREG | 0444, .show = cpus_show},
+    {"devices/system/node/node0/cpumap", S_IFREG | 0444, .show = cpumap_show},
     FIXED("kernel/mm/transparent_hugepage/enabled", "always madvise [never]"),
     FIXED("kernel/mm/transparent_hugepage/defrag", "always defer defer+madvise madvise [never]"),
     FIXED("kernel/mm/transparent_hugepage/hpage_pmd_size", "2097152"),
