@@ -5,7 +5,7 @@
 #include "core/thread.h"
 #include "fs/console.h"
 #include "fs/fs.h"
-#include "proc/proc.h"
+#include "proc/signal.h"
 
 enum { WAIT_NS = 1000000 }; // between looks while the port is full
 
@@ -68,6 +68,19 @@ static bool receive(void)
     }
 }
 
+static void host_signal(u32 sig, bool group)
+{
+    if (sig < 1 || sig > 64)
+        return;
+    lock_take(&proc_lock);
+    struct proc *p = proc_find(1);
+    if (p && group)
+        signal_group_locked(1, sig, NULL);
+    else if (p)
+        signal_proc(p, sig, NULL);
+    lock_drop(&proc_lock);
+}
+
 static void handle(u32 type, const u8 *payload, u32 length)
 {
     u64 total;
@@ -89,11 +102,7 @@ static void handle(u32 type, const u8 *payload, u32 length)
     case CONTROL_SIGNAL:
         if (length >= 4) {
             memcpy(&word, payload, 4);
-            lock_take(&proc_lock);
-            struct proc *p = proc_find(1);
-            if (p && word >= 1 && word <= 64)
-                signal_proc(p, word, NULL);
-            lock_drop(&proc_lock);
+            host_signal(word & ~CONTROL_SIGNAL_GROUP, word & CONTROL_SIGNAL_GROUP);
         }
         break;
     case CONTROL_HUP:

@@ -30,7 +30,7 @@ enum control_type {
     CONTROL_STDIN_EOF =
         2, // u64: bytes sent on the stdin port in all; end of file comes after that many
     CONTROL_WINCH = 3,  // u16 rows, u16 columns of the host's terminal
-    CONTROL_SIGNAL = 4, // u32: Linux signal number, for the program started by CONFIG
+    CONTROL_SIGNAL = 4, // u32: Linux signal number, for the program started by CONFIG; see below
     CONTROL_HUP = 5, // u32: port 1 or 2, whose reader has gone: writes fail with EPIPE from now on
     // guest to host
     CONTROL_READY = 16, // struct control_ready: about to run the program's first instruction
@@ -40,6 +40,9 @@ enum control_type {
     CONTROL_STATS = 19,  // text: the members of a JSON object, without the braces
     CONTROL_STRACE = 20, // text: whole lines, each with its newline
 };
+
+// In CONTROL_SIGNAL: for the whole process group that the program started as.
+#define CONTROL_SIGNAL_GROUP 0x80000000u
 
 enum control_flag {
     CONTROL_FLAG_STRACE = 1,  // report Linux calls

@@ -38,7 +38,7 @@ static void console_pull(struct tty *t)
         pulled += n;
         ntty_receive(t, bytes, n);
     }
-    if (!t->eof && pulled >= end) {
+    if (pulled >= end && !t->eof) {
         t->eof = true;
         waitq_wake(&t->rd, 1 << 30, POLLIN | POLLHUP);
     }
@@ -62,10 +62,12 @@ void console_event(int port)
 void console_stdin_eof(u64 total)
 {
     stream_eof(total);
-    if (has_input) {
-        end = total;
-        look();
-    }
+    if (!has_input)
+        return;
+    end = total;
+    look();
+    if (out_port) // a raw terminal ends only by going away
+        tty_hangup(&console);
 }
 
 void console_hup(int port)

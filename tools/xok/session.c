@@ -53,6 +53,13 @@ static void finish(struct session *s, int status)
 
 // ---- what the guest says
 
+static void post_size(struct session *s)
+{
+    u16 size[2];
+    terminal_size(&size[0], &size[1]);
+    post(s, CONTROL_WINCH, size, sizeof size);
+}
+
 static void got_error(struct session *s, const char *payload, u32 len)
 {
     u32 status;
@@ -81,6 +88,8 @@ static void got_message(struct session *s, u32 type, const char *payload, u32 le
         if (len >= sizeof s->result->ready)
             memcpy(&s->result->ready, payload, sizeof s->result->ready);
         s->result->was_ready = true;
+        if (terminal_mask())
+            post_size(s); // it may have changed since CONFIG
         break;
     case CONTROL_EXIT: got_exit(s, payload, len); break;
     case CONTROL_ERROR: got_error(s, payload, len); break;
@@ -145,12 +154,8 @@ static void got_signal(struct session *s)
     if (read_some(s->signals, &info, sizeof info) != sizeof info)
         return;
     u32 signal = info.ssi_signo;
-    u16 size[2];
     switch (signal) {
-    case SIGWINCH:
-        terminal_size(&size[0], &size[1]);
-        post(s, CONTROL_WINCH, size, sizeof size);
-        break;
+    case SIGWINCH: post_size(s); break;
     case SIGTSTP:
         kill(s->machine->pid, SIGSTOP);
         terminal_suspend();
@@ -158,13 +163,15 @@ static void got_signal(struct session *s)
     case SIGCONT:
         kill(s->machine->pid, SIGCONT);
         terminal_resume();
+        post_size(s);
         break;
     default:
         // A program that does not run yet cannot be told.
-        if (s->result->was_ready)
-            post(s, CONTROL_SIGNAL, &signal, sizeof signal);
-        else
+        if (!s->result->was_ready)
             finish(s, 128 + signal);
+        if (info.ssi_code == SI_KERNEL) // typed at the terminal: for all who run there
+            signal |= CONTROL_SIGNAL_GROUP;
+        post(s, CONTROL_SIGNAL, &signal, sizeof signal);
     }
 }
 
@@ -312,7 +319,8 @@ int session_run(struct machine *machine, const struct run *run, const void *conf
     pump_init(&s->out[0], machine->ports[PORT_STDOUT], STDOUT_FILENO);
     pump_init(&s->out[1], machine->ports[PORT_STDERR], STDERR_FILENO);
     post(s, CONTROL_CONFIG, config, config_len);
-    if (isatty(STDIN_FILENO))
+    // Where nobody would see the guest's echo, the host's terminal goes on editing lines itself.
+    if (terminal_mask() & 1 && terminal_mask() & ~1u)
         terminal_raw();
     while (look(s), !s->done)
         wait_and_move(s);
