@@ -133,6 +133,7 @@ void page_copy(void *to, const void *from);
 
 // ---- core/heap.c: objects in the arena; zero-filled; NULL when out of memory --------------------------
 void *heap_alloc(size_t size);
+void *heap_alloc_raw(size_t size);       // not filled: for buffers that are written before they are read
 void *heap_resize(void *p, size_t size); // content kept, new part zero; p untouched on NULL
 void heap_free(void *p);                 // NULL allowed
 
@@ -153,6 +154,9 @@ int vsnprintf(char *, size_t, const char *, __builtin_va_list);
 void debug(const char *, ...) __attribute__((format(printf, 1, 2))); // a line in the machine's log
 void panic(const char *, ...) __attribute__((format(printf, 1, 2), noreturn)); // the family dies
 #define assert(x) ((x) ? (void)0 : panic("%s:%d: %s", __FILE__, __LINE__, #x))
+
+// ---- core/random.c: random bytes, without a kernel call each time
+void random_bytes(void *to, size_t n);
 
 // ---- core/clock.c ------------------------------------------------------------------------------------------
 u64 clock_mono_ns(void); // since machine start

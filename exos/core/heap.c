@@ -11,6 +11,7 @@ struct slab {
     void *free;
     u16 used, total;
     u8 class, order;
+    u64 size; // LARGE: as asked for
 };
 struct object {
     void *next;
@@ -81,23 +82,27 @@ static void *large_alloc(size_t size)
     if (!ppn)
         return NULL;
     struct slab *s = page_va(ppn);
-    *s = (struct slab){.class = LARGE, .order = order};
+    *s = (struct slab){.class = LARGE, .order = order, .size = size};
     return (char *)s + LARGE_OFFSET;
 }
 
 static size_t room_of(void *p)
 {
     struct slab *s = slab_of(p);
-    return s->class == LARGE ? (PAGE << s->order) - LARGE_OFFSET : class_size[s->class];
+    return s->class == LARGE ? s->size : class_size[s->class];
+}
+
+void *heap_alloc_raw(size_t size)
+{
+    int class = 0;
+    while (class < CLASSES && class_size[class] < size)
+        class ++;
+    return class < CLASSES ? small_alloc(class) : large_alloc(size);
 }
 
 void *heap_alloc(size_t size)
 {
-    void *p = NULL;
-    int class = 0;
-    while (class < CLASSES && class_size[class] < size)
-        class ++;
-    p = class < CLASSES ? small_alloc(class) : large_alloc(size);
+    void *p = heap_alloc_raw(size);
     if (p)
         memset(p, 0, room_of(p));
     return p;

@@ -85,7 +85,7 @@ enum { ARG_MAX = 2 << 20, STRING_MAX = 128 << 10 };
 static s64 strings_in(u64 from, char ***out, u64 *bytes)
 {
     u64 room = 16, n = 0;
-    char **v = heap_alloc((room + 1) * sizeof *v), *buf = heap_alloc(STRING_MAX);
+    char **v = heap_alloc((room + 1) * sizeof *v), *buf = heap_alloc_raw(STRING_MAX);
     s64 r = v && buf ? 0 : -ENOMEM;
     for (u64 p = 1; !r && from; from += 8) {
         r = copy_in(&p, from, 8);
@@ -108,7 +108,7 @@ static s64 strings_in(u64 from, char ***out, u64 *bytes)
             }
             v = w;
         }
-        if (!(v[n] = heap_alloc(len + 1))) {
+        if (!(v[n] = heap_alloc_raw(len + 1))) {
             r = -ENOMEM;
             break;
         }
@@ -143,7 +143,7 @@ static s64 exec_path(const char *path, u64 argv, u64 envp)
 CALL(execve)
 {
     UNUSED;
-    char *path = heap_alloc(4096);
+    char *path = heap_alloc_raw(4096);
     s64 r = path ? copy_in_str(path, a, 4096) : -ENOMEM;
     if (r >= 0)
         r = r ? exec_path(path, b, c) : -ENOENT;

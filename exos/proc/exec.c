@@ -21,14 +21,15 @@ struct elf {
         u32 flags;
         u16 ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
     } h;
+    struct file *file;
+    u64 base, low, high; // load bias; extent of PT_LOAD, unbiased
+    bool exec_stack;
     struct phdr {
         u32 type, flags;
         u64 offset, vaddr, paddr, filesz, memsz, align;
     } ph[PH_MAX];
-    struct file *file;
-    u64 base, low, high; // load bias; extent of PT_LOAD, unbiased
-    bool exec_stack;
 };
+#define ELF_CLEAR offsetof(struct elf, ph) // the rest is read before it is used
 
 struct exec {
     struct elf prog, interp;
@@ -44,7 +45,7 @@ struct exec {
 static u64 random_pages(u64 mask)
 {
     u64 v = 0;
-    xok_entropy(&v, sizeof v);
+    random_bytes(&v, sizeof v);
     return (v & mask) * PAGE;
 }
 
@@ -250,7 +251,7 @@ static s64 stack_build(struct vm *vm, struct exec *x, u64 *sp)
     vm->arg_start = s.sp;
     s.sp &= ~15ul;
     u64 platform = push(&s, "x86_64\0", 8), seed[2];
-    xok_entropy(seed, sizeof seed);
+    random_bytes(seed, sizeof seed);
     u64 random = push(&s, seed, sizeof seed);
     u64 features = 0x178bfbff; // CPUID.1:EDX as a x86-64 baseline gives it; programs look at CPUID itself
     struct elf *e = &x->prog;
@@ -376,12 +377,15 @@ static void exec_free(struct exec *x)
 
 s64 proc_exec(const char *path, char *const argv[], char *const envp[], struct uregs *r)
 {
-    struct exec *x = heap_alloc(sizeof *x);
+    struct exec *x = heap_alloc_raw(sizeof *x);
     u64 argc = count_of(argv);
-    if (!x || !(x->argv = heap_alloc((argc + 2) * sizeof *x->argv))) {
-        heap_free(x);
+    char **args = heap_alloc((argc + 2) * sizeof *args);
+    if (!x || !args) {
+        heap_free(x), heap_free(args);
         return -ENOMEM;
     }
+    memset(&x->prog, 0, ELF_CLEAR), memset(&x->interp, 0, ELF_CLEAR);
+    x->argv = args, x->extras = 0, x->has_interp = false;
     memcpy(x->argv, argv, argc * sizeof *argv);
     x->envp = envp;
     snprintf(x->path, sizeof x->path, "%s", path);
