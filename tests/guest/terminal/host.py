@@ -1,7 +1,7 @@
 """A program on a terminal of the host: bytes typed, and output waited for."""
 import fcntl, os, pty, re, select, signal, struct, sys, termios, time
 
-TIMEOUT = 60  # seconds until a wait is given up: generous, only a failure takes as long
+TIMEOUT = float(os.environ.get("TERMINAL_TIMEOUT", 60))  # seconds until a wait is given up
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 XOK = [os.path.join(TOP, "build/xok"), "run", "--"]
 
@@ -74,22 +74,18 @@ class Terminal:
         return self.status
 
     def close(self):
-        if self.status is None:
-            try:
-                os.kill(self.pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
-            done = time.monotonic() + 5
-            while self.status is None and time.monotonic() < done:
-                pid, st = os.waitpid(self.pid, os.WNOHANG)
-                if pid:
-                    self.status = os.waitstatus_to_exitcode(st)
-                else:
-                    time.sleep(0.01)
-            if self.status is None:
-                os.kill(self.pid, signal.SIGKILL)
-                self.wait()
+        """Hangs up; what does not end then is killed."""
         os.close(self.fd)
+        deadline = time.monotonic() + 10
+        while self.status is None and time.monotonic() < deadline:
+            pid, st = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(st)
+            else:
+                time.sleep(0.01)
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
 
     def __enter__(self):
         return self

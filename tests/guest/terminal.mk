@@ -1,0 +1,1 @@
+SUITES += tests/guest/terminal/test_terminal.py
