@@ -47,7 +47,7 @@ build/tools/mkboot: tests/guest/mkboot.c include/xok/info.h
 	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Iinclude -o $@ $<
 
 build/ktest/%.elf: tests/guest/kernel/%.c tests/guest/kernel/test.h tests/guest/kernel/child.h tests/guest/kernel/start.S \
-		tests/guest/kernel/test.ld build/include/xok/calls.h
+		tests/guest/kernel/test.ld build/include/xok/calls.h $(wildcard include/xok/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(KTEST_CFLAGS) -nostdlib -static -Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none \
 		-T tests/guest/kernel/test.ld -o $@ tests/guest/kernel/start.S $<
