@@ -34,6 +34,7 @@ struct cap {
     u32 rights;
 };
 
+enum { FPU_OFFSET = 1024 }; // the environment's page: struct env, then its XSAVE area (up to 3 KiB: AVX and more)
 enum saved { SAVED_NOTHING, SAVED_CALL /* callee-saved, rip, rsp, rflags, rax */, SAVED_ALL };
 
 struct env {
@@ -42,27 +43,36 @@ struct env {
     u64 bounce;
     struct xok_ctl *ctl;   // kernel address of the pinned control page, NULL before env_setup
     struct xok_regs regs;  // while not running: its state, as `saved` says
-    // ---- C only ----
+    struct env *callee;    // CALLING: whom it called by protected control transfer
+    struct env *serving;   // whose call it serves, until it replies
+    u64 pct_entry, pct_stack; // where a transfer to it begins
+    u8 gate;               // it waits at a gate that is open to all: a call need not be looked at
+    u8 depth;              // calls that led to it, one in the other
+    u8 gate_open;          // its gate will be open to all when it waits there
+    u8 saved;
     u32 id;
-    u32 name;              // owner
+    struct xok_env_info *info;
     u64 space;             // physical address of the PML4
+    u64 exc_top;           // IST value
+    u32 running_on;        // processor index + 1, 0 if not running
+    u32 gate_name;         // callers at or below it may come in; 0: nobody
+    u64 pending;           // upcalls still to be raised: NOTIFY bits, and 1 << 32 + kind
+    // ---- C only ----
+    u32 name;              // owner
     struct cap caps[XOK_CAP_SLOTS];
     u64 entry[XOK_UP_COUNT];
     u64 upcall_va;         // page of the upcall stack
     u8 *upcall;            // kernel address of it, pinned
-    u64 exc_top;           // IST value
     u8 *fpu;               // XSAVE area, a page (or two)
     u32 flags, guardian;
-    u8 saved;
+    struct xok_message *ring; // kernel address of its message ring, pinned
+    u32 ring_tail;
     bool marked;           // its slots are marked runnable
-    u32 notify;            // bits for which the upcall is still to be raised
-    u32 running_on;        // processor index + 1, 0 if not running
     u32 slots;             // list of slots: cpu << 16 | position, + 1; 0 ends
     u32 slot_count;
     u32 heap_at;           // index in its processor's deadline heap, 0 if none
     u16 heap_cpu;
     u64 deadline;          // ns
-    u64 since;             // TSC at dispatch
     struct pred *pred;
 };
 
@@ -72,8 +82,12 @@ struct cpu {
     u64 user_rsp;          // %gs:16
     struct env *env;       // %gs:24: running environment or NULL
     u64 bounces;           // %gs:32: counted by entry.S, exposed at each tick
+    struct xok_cpu_info *info; // %gs:40
+    u64 space;             // %gs:48: CR3 loaded
+    u64 *ist_user;         // %gs:56: the interrupt stack of the running environment, in the TSS
     u32 index, apic_id;
-    u64 space;             // CR3 loaded
+    u32 payer;             // environment whose slice it is: the time since `since` is charged to it
+    u64 since;             // TSC
     u32 position;          // of the slot being used
     u64 slice_end;         // ns
     u64 slice_end_tsc;     // the same moment
@@ -86,7 +100,6 @@ struct cpu {
     u64 runnable2[XOK_SLOTS_PER_CPU / 4096], runnable3;
     u32 heap_len;
     u32 *heap;             // indices of environments by deadline; [0] unused
-    struct xok_cpu_info *info;
     u64 gdt[8];
     struct tss {
         u32 r0;
@@ -118,6 +131,7 @@ static inline struct cpu *this_cpu(void)
     return c;
 }
 extern struct cpu cpus[XOK_CPU_MAX];
+extern volatile u32 next_ticket, now_serving;
 void kernel_lock(void);
 void kernel_unlock(void);
 void cpu_init(u32 index, u32 apic_id, u64 stack_top); // descriptor tables, MSRs, control registers of this processor
@@ -133,6 +147,7 @@ s64 copy_out(u64 to, const void *from, u64 n);
 // ---- cpu/trap.c
 void irq_register(u32 vector, void (*fn)(void *), void *arg);
 void idt_load(void);
+void frame_save(struct env *e, const struct trap_frame *f);
 void return_to_env(struct env *e) __attribute__((noreturn)); // BKL held; released
 #define VECTOR_TIMER 0x20
 #define VECTOR_KICK 0x21      // look at need_resched and notify bits
@@ -175,7 +190,13 @@ void quota_refund(u32 name, enum xok_resource r, u32 n);
 void name_ref(u32 name), name_drop(u32 name);
 u32 name_stamp(u32 name); // differs between lives of an id
 
+// ---- env/pct.c
+void ring_drop(struct env *e);
+void pct_gate_update(struct env *e);
+void pct_abandon(struct env *e);    // e is no more: its caller is told, its callee forgets it
+
 // ---- env/env.c
+extern struct env *envs[XOK_ENV_MAX];
 struct env *env_find(u64 id);       // 0: the caller
 struct env *env_by_index(u32 index);
 void env_boot(u64 module_pa, u64 module_len);
@@ -187,6 +208,7 @@ void sched_init(struct cpu *c);
 void env_ready(struct env *e);      // may run in its slots
 void env_unready(struct env *e);
 void schedule(void) __attribute__((noreturn)); // BKL held; from the next slot on
+void env_move(struct cpu *c, struct env *to); // c runs `to` instead of c->env: bases, space, interrupt stack
 void env_run_ends(struct cpu *c);   // c->env runs no more; its registers are saved or lost
 void env_switch(struct env *e) __attribute__((noreturn)); // run e now for the rest of the slice
 void slot_release_all(struct env *e);

@@ -38,7 +38,7 @@ docs/kernel-interface.md: build/tools/gen
 # ---- tests in the machine: each tests/guest/kernel/NAME.c is a first environment of its own
 KTEST_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic -mno-red-zone \
 	-mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
-	-Iinclude -Ibuild/include
+	-Iinclude -Ibuild/include -I.
 KTEST_SRC := $(filter-out %/hello.c,$(wildcard tests/guest/kernel/*.c))
 KTESTS := $(patsubst tests/guest/kernel/%.c,build/ktest/%.img,$(KTEST_SRC))
 
@@ -47,7 +47,7 @@ build/tools/mkboot: tests/guest/mkboot.c include/xok/info.h
 	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Iinclude -o $@ $<
 
 build/ktest/%.elf: tests/guest/kernel/%.c tests/guest/kernel/test.h tests/guest/kernel/child.h tests/guest/kernel/start.S \
-		tests/guest/kernel/test.ld build/include/xok/calls.h $(wildcard include/xok/*.h)
+		tests/guest/kernel/test.ld build/include/xok/calls.h $(wildcard include/xok/*.h libxok/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(KTEST_CFLAGS) -nostdlib -static -Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none \
 		-T tests/guest/kernel/test.ld -o $@ tests/guest/kernel/start.S $<

@@ -15,6 +15,8 @@ enum xok_env_state {
     XOK_ENV_READY,   // may run in its slots
     XOK_ENV_ASLEEP,  // waits for its event word, predicate or deadline
     XOK_ENV_DEAD,    // killed by the kernel for a reason; env_free collects it
+    XOK_ENV_GATE,    // waits at its gate for a protected control transfer
+    XOK_ENV_CALLING, // has called another, which runs in its slices until it replies
 };
 
 enum xok_env_death {

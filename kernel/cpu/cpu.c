@@ -1,6 +1,7 @@
 // A processor's descriptor tables, control registers, floating-point state and address translations.
 #include "kernel.h"
 #include "cpu/offsets.h"
+#include "xok/pct.h"
 
 _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK, "offsets.h");
 _Static_assert(offsetof(struct cpu, user_rsp) == CPU_USER_RSP, "offsets.h");
@@ -15,6 +16,20 @@ _Static_assert(offsetof(struct env, regs.rbp) == ENV_RBP, "offsets.h");
 _Static_assert(offsetof(struct env, regs.r15) == ENV_R15, "offsets.h");
 _Static_assert(offsetof(struct env, regs.rip) == ENV_RIP, "offsets.h");
 _Static_assert(offsetof(struct xok_ctl, bounce_rip) == CTL_BOUNCE_RIP, "offsets.h");
+
+_Static_assert(offsetof(struct cpu, info) == CPU_INFO && offsetof(struct cpu, space) == CPU_SPACE &&
+               offsetof(struct cpu, ist_user) == CPU_IST_USER && offsetof(struct xok_cpu_info, env) == 0, "offsets.h");
+_Static_assert(offsetof(struct env, callee) == ENV_CALLEE && offsetof(struct env, serving) == ENV_SERVING &&
+               offsetof(struct env, pct_entry) == ENV_PCT_ENTRY && offsetof(struct env, pct_stack) == ENV_PCT_STACK &&
+               offsetof(struct env, gate) == ENV_GATE && offsetof(struct env, depth) == ENV_DEPTH &&
+               offsetof(struct env, gate_open) == ENV_GATE_OPEN && offsetof(struct env, id) == ENV_ID &&
+               offsetof(struct env, info) == ENV_INFO && offsetof(struct env, space) == ENV_SPACE &&
+               offsetof(struct env, exc_top) == ENV_EXC_TOP && offsetof(struct env, running_on) == ENV_RUNNING_ON &&
+               offsetof(struct env, pending) == ENV_PENDING && ENV_MAX == XOK_ENV_MAX &&
+               offsetof(struct env, regs.gsbase) == ENV_GSBASE && offsetof(struct env, regs.fsbase) == ENV_FSBASE &&
+               offsetof(struct xok_env_info, state) == INFO_STATE && XOK_ENV_READY == STATE_READY &&
+               XOK_ENV_GATE == STATE_GATE && XOK_ENV_CALLING == STATE_CALLING && XOK_PCT_CALL == PCT_CALL &&
+               XOK_PCT_REPLY == PCT_REPLY && XOK_PCT_DEPTH == PCT_DEPTH, "offsets.h");
 
 struct cpu cpus[XOK_CPU_MAX];
 extern void syscall_entry(void);
@@ -115,6 +130,7 @@ void cpu_init(u32 index, u32 apic, u64 stack_top)
     c->apic_id = apic;
     c->stack_top = stack_top;
     c->info = &info.cpu[index];
+    c->ist_user = (u64 *)((u8 *)&c->tss + offsetof(struct tss, ist) + (IST_USER - 1) * 8);
     c->tss.rsp[0] = stack_top;
     static u8 ist_stacks[XOK_CPU_MAX][3][4096] __attribute__((aligned(16)));
     for (int i = 0; i < 3; i++) // NMI, double fault, machine check

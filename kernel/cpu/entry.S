@@ -13,6 +13,8 @@ syscall_entry:
         jbe     bounce
         cmp     ENV_TEXT_HI(%rsp), %rcx
         ja      bounce
+        cmp     $CALL_MAX, %rax
+        jae     pct_entry               // not of the table: a transfer with all registers, or nothing
         // What a call that gives up the processor must find: everything else is lost by convention.
         mov     %rcx, ENV_RIP(%rsp)
         mov     %r11, ENV_RFLAGS(%rsp)
@@ -26,8 +28,6 @@ syscall_entry:
         mov     %rcx, ENV_RSP(%rsp)
         mov     %gs:CPU_STACK, %rsp
         mov     %r10, %rcx
-        cmp     $CALL_MAX, %rax
-        jae     1f
         lea     call_table(%rip), %r10
         mov     (%r10,%rax,8), %rax
         test    %rax, %rax

@@ -2,7 +2,7 @@
 // faults of programs do not take it.
 #include "kernel.h"
 
-static volatile u32 next_ticket, now_serving;
+volatile u32 next_ticket, now_serving; // cpu/pct.S takes it too, when nobody holds it
 
 void kernel_lock(void)
 {

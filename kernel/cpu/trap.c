@@ -76,7 +76,7 @@ static void dump(struct trap_frame *f)
          f->rdi, f->rbp);
 }
 
-static void frame_save(struct env *e, const struct trap_frame *f)
+void frame_save(struct env *e, const struct trap_frame *f)
 {
     e->regs = (struct xok_regs){f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi, f->rbp, f->rsp,
                                 f->r8, f->r9, f->r10, f->r11, f->r12, f->r13, f->r14, f->r15,
@@ -147,7 +147,7 @@ static void interrupt(struct trap_frame *f)
             wakes_drain(e);
             schedule();
         }
-        if (e->notify && !e->ctl->upcall_mask) {
+        if (e->pending && e->ctl && !e->ctl->upcall_mask) {
             frame_save(e, f);
             return_to_env(e);
         }
@@ -179,8 +179,8 @@ void trap(struct trap_frame *f)
 static void notify_push(struct env *e)
 {
     struct xok_regs *r = &e->regs;
-    u32 bits = e->notify & __atomic_load_n(&e->ctl->notify, __ATOMIC_RELAXED);
-    e->notify = 0;
+    u32 bits = e->pending & __atomic_load_n(&e->ctl->notify, __ATOMIC_RELAXED);
+    e->pending &= ~0xfffffffful;
     if (!bits)
         return;
     e->ctl->upcall_mask = 1;
@@ -192,7 +192,7 @@ static void notify_push(struct env *e)
 void return_to_env(struct env *e)
 {
     struct xok_regs *r = &e->regs;
-    if (e->notify && !e->ctl->upcall_mask)
+    if (e->pending && e->ctl && !e->ctl->upcall_mask)
         notify_push(e);
     // iretq to a non-canonical address would fault here, in ring 0. 0 is a full upcall stack.
     if (!r->rip || (u64)((s64)(r->rip << 16) >> 16) != r->rip) {

@@ -55,6 +55,11 @@ s64 sys_halt(u64 slot, u64 code)
     debug_exit(code);
 }
 
+// Protected control transfers do not come this way: cpu/pct.S.
+s64 sys_pct_call(u64 a, u64 b, u64 c, u64 target) { return (void)a, (void)b, (void)c, (void)target, XOK_E_CALL; }
+s64 sys_pct_post(u64 a, u64 b, u64 c, u64 target) { return (void)a, (void)b, (void)c, (void)target, XOK_E_CALL; }
+s64 sys_pct_reply(void) { return XOK_E_CALL; }
+
 // Every call takes its arguments as u64 in order; a wrapper holds the lock around it.
 #define ARGS0
 #define ARGS1 a
@@ -83,7 +88,7 @@ s64 sys_halt(u64 slot, u64 code)
 #undef SYSCALL
 
 typedef s64 call_fn(u64, u64, u64, u64, u64);
-call_fn *const call_table[CALL_MAX] = { // NULL: no such call
+call_fn *const call_table[CALL_MAX + 3] = { // NULL: no such call
 #define SYSCALL(number, name, argc, args, cap, bound, text) [number] = call_##name,
 #include "xok/syscalls.def"
 };

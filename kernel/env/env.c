@@ -1,11 +1,10 @@
 // Environments: made, bound to their control page and entry points, given upcalls, destroyed.
 #include "kernel.h"
 
-static struct env *envs[XOK_ENV_MAX];
+struct env *envs[XOK_ENV_MAX];
 static u16 generation[XOK_ENV_MAX];
 static u16 free_list[XOK_ENV_MAX]; // indices given back, newest last
 static u32 free_count;
-enum { FPU_OFFSET = 1024 }; // the environment's page: struct env, then its XSAVE area (up to 3 KiB: AVX and more)
 _Static_assert(sizeof(struct env) <= FPU_OFFSET, "struct env shares its page with the XSAVE area");
 
 struct env *env_by_index(u32 index)
@@ -63,6 +62,7 @@ static struct env *env_new(u32 name, u64 space)
     e->space = space;
     e->text_hi = XOK_USER_END; // until env_setup every system call is the kernel's
     e->fpu = (u8 *)e + FPU_OFFSET;
+    e->info = &KENVS[i];
     fpu_fresh(e);
     name_ref(name);
     envs[i] = e;
@@ -102,6 +102,7 @@ void env_kill(struct env *e, u8 death)
 {
     struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
     env_unready(e);
+    pct_abandon(e);
     i->state = XOK_ENV_DEAD;
     i->death = death;
     struct env *g = e->guardian ? env_find(e->guardian) : NULL;
@@ -120,6 +121,10 @@ static void env_destroy(struct env *e)
     env_unready(e);
     slot_release_all(e);
     pred_drop(e);
+    pct_abandon(e);
+    ring_drop(e);
+    if (e->gate_name)
+        name_drop(e->gate_name);
     for (int s = 0; s < XOK_CAP_SLOTS; s++)
         if (e->caps[s].name)
             name_drop(e->caps[s].name);
@@ -205,11 +210,12 @@ s64 sys_env_setup(u64 slot, u64 target, u64 setup)
     e->bounce = s.bounce;
     memcpy(e->entry, s.entry, sizeof e->entry);
     e->flags = s.flags;
-    e->notify = 0;
+    e->pending = 0;
     e->guardian = s.guardian;
     e->ctl->id = e->id;
+    pct_gate_update(e);
     if (e == me)
-        this_cpu()->tss.ist[0] = e->exc_top;
+        *this_cpu()->ist_user = e->exc_top;
     return 0;
 }
 
@@ -222,7 +228,8 @@ s64 sys_env_regs(u64 slot, u64 target, u64 regs, u64 write)
         return XOK_E_ENV;
     if (!cap_slot(me, slot, &c) || !cap_over(&c, e->name, XOK_W))
         return XOK_E_CAP;
-    if (e->running_on)
+    u8 state = e->info->state;
+    if (e->running_on || state == XOK_ENV_CALLING || state == XOK_ENV_GATE)
         return XOK_E_BUSY;
     if (!write)
         return copy_out(regs, &e->regs, sizeof r);
@@ -230,6 +237,7 @@ s64 sys_env_regs(u64 slot, u64 target, u64 regs, u64 write)
         return XOK_E_FAULT;
     if (!user_range(r.rip, 1) || !user_range(r.fsbase, 0) || !user_range(r.gsbase, 0))
         return XOK_E_ARG;
+    r.rflags = (r.rflags & 0x40dd5) | 0x202;
     e->regs = r;
     e->saved = SAVED_ALL;
     return 0;
@@ -304,11 +312,11 @@ s64 sys_env_notify(u64 slot, u64 target, u64 bits)
         return XOK_E_ARG;
     __atomic_fetch_or(&e->ctl->notify, (u32)bits, __ATOMIC_SEQ_CST);
     if (e->entry[XOK_UP_NOTIFY])
-        e->notify |= bits;
+        e->pending |= bits;
     if (state == XOK_ENV_ASLEEP) {
         e->regs.rax = 0;
         env_ready(e);
-    } else if (e == me && e->notify && !e->ctl->upcall_mask) {
+    } else if (e == me && e->pending && !e->ctl->upcall_mask) {
         e->regs.rax = 0;
         e->saved = SAVED_CALL;
         return_to_env(e);

@@ -53,7 +53,7 @@ static s64 bit_find(const u64 *l1, const u64 *l2, u64 l3, u32 i)
     return word * 64 + __builtin_ctzl(l1[word]);
 }
 
-static void slots_mark(struct env *e, bool runnable)
+static void slots_mark_own(struct env *e, bool runnable)
 {
     if (e->marked == runnable)
         return;
@@ -66,6 +66,13 @@ static void slots_mark(struct env *e, bool runnable)
         else
             bit_clear(c->runnable, c->runnable2, &c->runnable3, pos);
     }
+}
+
+// An environment runs in its own slots and in those of whoever waits for its reply.
+static inline void slots_mark(struct env *e, bool runnable)
+{
+    for (; e; e = e->serving)
+        slots_mark_own(e, runnable);
 }
 
 // ---- deadlines: a binary heap a processor, of environments asleep with one ------------------------------------
@@ -148,6 +155,8 @@ void timer_set(struct cpu *c)
 static void processors_tell(struct env *e)
 {
     struct cpu *me = this_cpu(), *busy = NULL;
+    while (!e->slots && e->serving)
+        e = e->serving;
     for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff]) {
         struct cpu *c = &cpus[(s - 1) >> 16];
         if (c == me && (!c->env || c->leaving) && !c->untold) {
@@ -180,7 +189,7 @@ void env_ready(struct env *e)
 void env_unready(struct env *e)
 {
     heap_remove(e);
-    slots_mark(e, false);
+    slots_mark_own(e, false);
 }
 
 bool env_wake_check(struct env *e)
@@ -227,9 +236,11 @@ static void bases_load(const struct env *e)
 
 static inline void run_ends(struct cpu *c, struct env *e, u64 now)
 {
-    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
-    i->run_tsc += now - e->since;
-    i->cpu = 0xffff;
+    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(c->payer)];
+    if (i->id == c->payer) {
+        i->run_tsc += now - c->since;
+        i->cpu = 0xffff;
+    }
     e->running_on = 0;
     c->env = NULL;
     c->info->env = 0;
@@ -252,35 +263,52 @@ static inline void leave(struct cpu *c, u64 now)
     }
 }
 
-static inline void enter(struct cpu *c, struct env *e, u64 now)
+static inline void context_load(struct cpu *c, const struct env *e)
 {
-    struct xok_env_info *i = &KENVS[XOK_ENV_INDEX(e->id)];
-    c->env = e;
-    c->info->env = e->id;
-    c->info->switches++;
-    e->running_on = c->index + 1;
-    slots_mark(e, false);
     if (c->space != e->space) {
         write_cr3(e->space);
         c->space = e->space;
         c->info->space_switches++;
     }
-    c->tss.ist[IST_USER - 1] = e->exc_top;
+    *c->ist_user = e->exc_top;
     bases_load(e);
-    fpu_load(e);
-    i->cpu = c->index;
-    i->slices++;
-    i->run_since = e->since = now;
 }
 
-// Runs e for what is left of the slice.
-void env_switch(struct env *e)
+static inline void enter(struct cpu *c, struct env *e, const struct env *payer, u64 now)
+{
+    struct xok_env_info *i = payer->info;
+    c->env = e;
+    c->info->env = e->id;
+    c->info->switches++;
+    e->running_on = c->index + 1;
+    slots_mark(e, false);
+    context_load(c, e);
+    fpu_load(e);
+    c->payer = payer->id;
+    i->cpu = c->index;
+    i->slices++;
+    i->run_since = c->since = now;
+}
+
+void env_move(struct cpu *c, struct env *to)
+{
+    struct env *from = c->env;
+    bases_save(from);
+    from->running_on = 0;
+    to->running_on = c->index + 1;
+    c->env = to;
+    c->info->env = to->id;
+    context_load(c, to);
+}
+
+static void switch_for(struct env *e, const struct env *payer) __attribute__((noreturn));
+static void switch_for(struct env *e, const struct env *payer)
 {
     struct cpu *c = this_cpu();
     if (c->env != e) {
         u64 now = rdtsc();
         leave(c, now);
-        enter(c, e, now);
+        enter(c, e, payer, now);
     }
     if (e->ctl) {
         e->ctl->cpu = c->index;
@@ -293,6 +321,9 @@ void env_switch(struct env *e)
     timer_set(c);
     return_to_env(e);
 }
+
+// Runs e for what is left of the slice.
+void env_switch(struct env *e) { switch_for(e, e); }
 
 static struct env *next_runnable(struct cpu *c)
 {
@@ -332,7 +363,10 @@ void schedule_next(void)
     u64 now = rdtsc();
     c->slice_end_tsc = now + slot_tsc;
     c->slice_end = clock_at(now) + XOK_SLOT_NS;
-    env_switch(e);
+    struct env *owner = e;
+    while (e->callee)
+        e = e->callee;
+    switch_for(e, owner);
 }
 
 void timer_tick(void)
@@ -514,7 +548,7 @@ s64 sys_sleep(u64 deadline, u64 to)
     }
     e->regs.rax = 0;
     e->saved = SAVED_CALL;
-    if (e->notify && !e->ctl->upcall_mask) {
+    if (e->pending && !e->ctl->upcall_mask) {
         wakes_drain(e);
         return_to_env(e);
     }

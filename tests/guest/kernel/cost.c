@@ -1,5 +1,6 @@
 // What the kernel's paths cost, in instructions: run under -icount, where the time stamp counter counts them.
 #include "child.h"
+#include "libxok/pct.h"
 
 #define DATA 0x50000000ul
 enum { ROUNDS = 64 };
@@ -41,6 +42,33 @@ static void sleeper(u64 parent)
     }
 }
 
+extern u8 reply_entry[];
+__asm__("reply_entry: mov $129, %eax\n syscall\n jmp reply_entry\n");
+
+static void server(u64 arg)
+{
+    (void)arg;
+    xok_pct_gate(ROOT, 1);
+    pct_serve();
+}
+
+static void transfers(u32 me)
+{
+    struct child c[2] = {child_new(1, 0, server, 0, ~0u), child_new(2, me, server, 0, ~0u)};
+    for (int i = 0; i < 2; i++) {
+        struct xok_env_setup s = child_setup(c[i].kit);
+        s.entry[XOK_UP_PCT] = (u64)reply_entry;
+        EQ(xok_env_setup(ROOT, c[i].env, &s), 0);
+        RUN_UNTIL(c[i], STATE(c[i].env) == XOK_ENV_GATE);
+        register u64 r10 __asm__("r10") = c[i].env;
+        COST(i ? "protected call and reply, one space" : "protected call and reply, two spaces", 150,
+             __asm__ volatile("mov $128, %%eax\n syscall"
+                              : : "r"(r10) : "rax", "rcx", "r11", "rdi", "rsi", "rdx", "memory"));
+    }
+    child_free(&c[0]);
+    child_free(&c[1]);
+}
+
 static void dies(u64 arg)
 {
     (void)arg;
@@ -56,13 +84,13 @@ static void switches(u32 me)
 {
     struct xok_ctl *ctl = (struct xok_ctl *)KIT;
     struct child a = child_new(1, 0, partner, me, 0), c = child_new(3, me, partner, me, 0);
-    COST("yield there and back, two spaces", 900, xok_yield(a.env));
-    COST("yield there and back, one space", 900, xok_yield(c.env));
+    COST("yield there and back, two spaces", 930, xok_yield(a.env));
+    COST("yield there and back, one space", 930, xok_yield(c.env));
     child_free(&a);
     child_free(&c);
     struct child b = child_new(2, 0, sleeper, me, 0);
     RUN(b);
-    COST("sleep and wake there and back", 780, ({
+    COST("sleep and wake there and back", 810, ({
              ctl->event = 0;
              b.ctl->event = 1;
              xok_sleep(0, b.env);
@@ -152,4 +180,5 @@ static void test(void)
     copies();
     life();
     switches(me);
+    transfers(me);
 }
