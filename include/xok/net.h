@@ -3,6 +3,7 @@
 // own, keeps no connection and answers nothing.
 #ifndef XOK_NET_H
 #define XOK_NET_H
+#include "cap.h"
 #include "layout.h"
 #include "types.h"
 
@@ -123,10 +124,11 @@ struct xok_ring_info { // exposed
 // masked, equal value. A frame goes to the matching filter with the most mask bits (of two with equally many
 // bits always the same one). A frame shorter than an atom's field does not match it.
 //
-// Whose it may be: a filter takes frames from those it beats. The presented capability must dominate (W) the
-// owner of every filter that overlaps with the new one and has no more mask bits; where nothing else claims
-// the frames they are the root name's. So whoever was given a filter (an address, a range of ports by mask)
-// may narrow it and hand the narrower ones on, and nobody else may. The same filter twice is XOK_E_BUSY.
+// Whose it may be: a filter takes frames from those it beats, and the presented capability must dominate (W)
+// whoever got them: the owners of the filters that overlap with it and have no more mask bits, down to the
+// first that covers it wholly; the root name where none does. So whoever was given a filter (an address, a
+// range of ports by mask) may narrow it and hand the narrower ones on, and nobody else may. The same filter
+// twice is XOK_E_BUSY.
 //
 // What may be sent is the mirror: the frame's source and destination (Ethernet, ARP, IPv4, IPv6, and the
 // ports of TCP, UDP and their like) are exchanged and the result classified; the presented capability must
@@ -139,7 +141,9 @@ struct xok_ring_info { // exposed
 enum xok_atom_base {
     XOK_ATOM_FRAME,     // offset from the frame's first byte
     XOK_ATOM_TRANSPORT, // offset from what follows the IPv4 header with its options, or the IPv6 header (and
-                        // fragment header). Only in filters that name ethertype (12, 2) 0x0800 or 0x86dd
+                        // fragment header). Only in filters that name ethertype (12, 2) 0x0800 or 0x86dd.
+                        // Those match no frame whose IP header is cut off, and their atom (20, 1) for IPv6
+                        // means the protocol behind a fragment header
 };
 struct xok_atom {
     u8 base;
@@ -162,9 +166,8 @@ struct xok_filter_info { // exposed
     u32 tag;
     u64 hits;
     u64 key[6];    // masked words that the kernel compares, as they lie in the frame
-    u16 nic, shape;
-    u32 next;      // chain of the hash bucket, or of the free list
-    u32 reserved[2];
+    u16 nic, shape; // filters of one shape look at the same bits
+    u32 reserved[3];
 };
 
 struct xok_net_info {
