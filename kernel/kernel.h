@@ -224,6 +224,11 @@ void pred_drop(struct env *e);
 void pred_touch_info(const volatile void *word);
 void pred_touch_phys(u64 pa);
 
+// ---- net/net.c
+void net_init(void);                // links, rings, filters; the loop and the network devices
+extern u64 net_quiet_until;         // ns: earliest end of a time without network interrupts; ~0 if none
+void net_quiet_end(u64 now);        // ends those that are over at now
+
 // ---- dev/
 #include "dev/dev.h"
 

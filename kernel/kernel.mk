@@ -46,7 +46,7 @@ build/tools/mkboot: tests/guest/mkboot.c include/xok/info.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Iinclude -o $@ $<
 
-build/ktest/%.elf: tests/guest/kernel/%.c tests/guest/kernel/test.h tests/guest/kernel/child.h tests/guest/kernel/start.S \
+build/ktest/%.elf: tests/guest/kernel/%.c tests/guest/kernel/test.h tests/guest/kernel/child.h tests/guest/kernel/netkit.h tests/guest/kernel/start.S \
 		tests/guest/kernel/test.ld build/include/xok/calls.h $(wildcard include/xok/*.h libxok/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(KTEST_CFLAGS) -nostdlib -static -Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none \

@@ -64,10 +64,23 @@ static bool negotiate(struct virtio *v, u64 want, u64 *have)
 void virtio_ready(struct virtio *v) { status_set(v, status_get(v) | DRIVER_OK); }
 u32 virtio_config32(struct virtio *v, u32 offset) { return r32((v->mmio ? v->mmio + M_CONFIG : v->config) + offset); }
 
-void virtio_ack(struct virtio *v)
+u32 virtio_ack(struct virtio *v)
 {
-    if (v->mmio)
-        w32(v->mmio + M_ACK, r32(v->mmio + M_ISR));
+    u32 isr = v->mmio ? r32(v->mmio + M_ISR) : 0;
+    if (isr)
+        w32(v->mmio + M_ACK, isr);
+    return isr;
+}
+
+void virtio_config_irq(struct virtio *v, void (*fn)(void *), void *arg)
+{
+    if (!v->msix)
+        return;
+    irq_register(next_vector, fn, arg);
+    w64(v->msix + 16, 0xfee00000 | cpus[0].apic_id << 12);
+    w32(v->msix + 24, next_vector++);
+    w32(v->msix + 28, 0);
+    w16(v->common + C_MSIX, 1);
 }
 
 // ---- PCI ---------------------------------------------------------------------------------------------------
@@ -94,16 +107,18 @@ static volatile u8 *pci_bar(u32 dev, u32 bar, u32 offset)
     return pa ? (volatile u8 *)mmio_map(pa + offset, 0x4000) : NULL;
 }
 
-static void msix_route(u32 dev, u32 cap, u32 vector)
+static volatile u8 *msix_route(u32 dev, u32 cap, u32 vector)
 {
     u32 where = pci_get(dev, cap + 4);
     volatile u8 *table = pci_bar(dev, where & 7, where & ~7u);
     if (!table)
-        return;
+        return NULL;
     w64(table, 0xfee00000 | cpus[0].apic_id << 12);
     w32(table + 8, vector);
     w32(table + 12, 0);
-    pci_set(dev, cap, (pci_get(dev, cap) & 0x3fffffff) | 1u << 31);
+    u32 control = pci_get(dev, cap);
+    pci_set(dev, cap, (control & 0x3fffffff) | 1u << 31);
+    return control >> 16 & 0x7ff ? table : NULL;
 }
 
 static bool pci_bind(struct virtio *v, u32 dev, u32 vector)
@@ -114,7 +129,7 @@ static bool pci_bind(struct virtio *v, u32 dev, u32 vector)
     for (int n = 0; cap && n < 48; n++, cap = pci_get(dev, cap) >> 8 & 0xfc) {
         u32 head = pci_get(dev, cap);
         if ((head & 0xff) == 0x11)
-            msix_route(dev, cap, vector);
+            v->msix = msix_route(dev, cap, vector);
         if ((head & 0xff) != 9)
             continue;
         volatile u8 *at = pci_bar(dev, pci_get(dev, cap + 4) & 0xff, pci_get(dev, cap + 8));
@@ -168,18 +183,48 @@ bool virtio_find(struct virtio *v, u32 type, u32 n, u64 want, u64 *have, void (*
 }
 
 // ---- queues ------------------------------------------------------------------------------------------------------
+u32 virtio_queue_max(struct virtio *v, u32 index)
+{
+    if (v->mmio)
+        w32(v->mmio + M_QUEUE_SEL, index);
+    else
+        w16(v->common + C_QUEUE_SEL, index);
+    return v->mmio ? r32(v->mmio + M_QUEUE_MAX) : r16(v->common + C_QUEUE_SIZE);
+}
+
+volatile u16 *virtio_queue_set(struct virtio *v, u32 index, u32 size, u64 desc, u64 avail, u64 used)
+{
+    volatile u8 *c = v->mmio ? v->mmio : v->common;
+    virtio_queue_max(v, index); // selects it
+    if (v->mmio) {
+        w32(c + M_QUEUE_NUM, size);
+        w64(c + M_QUEUE_DESC, desc), w64(c + M_QUEUE_AVAIL, avail), w64(c + M_QUEUE_USED, used);
+        w32(c + M_QUEUE_READY, 1);
+        return (volatile u16 *)(c + M_NOTIFY);
+    }
+    w16(c + C_QUEUE_SIZE, size);
+    w64(c + C_QUEUE_DESC, desc), w64(c + C_QUEUE_AVAIL, avail), w64(c + C_QUEUE_USED, used);
+    w16(c + C_QUEUE_MSIX, 0);
+    volatile u16 *doorbell = (void *)(v->notify + r16(c + C_QUEUE_NOTIFY) * v->notify_step);
+    w16(c + C_QUEUE_ENABLE, 1);
+    return doorbell;
+}
+
+void virtio_doorbell(struct virtio *v, volatile u16 *doorbell, u16 index)
+{
+    if (v->mmio)
+        w32((volatile u8 *)doorbell, index);
+    else
+        *doorbell = index;
+}
+
 bool virtq_init(struct virtq *q, struct virtio *v, u32 index)
 {
     u64 pa = kpage_alloc();
-    volatile u8 *c = v->mmio ? v->mmio : v->common;
     if (!pa)
         return false;
     u8 *page = phys_to_virt(pa);
-    if (v->mmio)
-        w32(c + M_QUEUE_SEL, index);
-    else
-        w16(c + C_QUEUE_SEL, index);
-    u32 max = v->mmio ? r32(c + M_QUEUE_MAX) : r16(c + C_QUEUE_SIZE);
+    u32 max = virtio_queue_max(v, index);
     if (!max)
         return false;
     *q = (struct virtq){.dev = v, .index = index, .size = MIN(max, (u32)VIRTQ_SIZE)};
@@ -189,18 +234,8 @@ bool virtq_init(struct virtq *q, struct virtio *v, u32 index)
     q->free_count = q->size;
     for (u16 i = 0; i < q->size; i++)
         q->desc[i].next = i + 1;
-    u64 avail = virt_to_phys((void *)q->avail), used = virt_to_phys((void *)q->used);
-    if (v->mmio) {
-        w32(c + M_QUEUE_NUM, q->size);
-        w64(c + M_QUEUE_DESC, pa), w64(c + M_QUEUE_AVAIL, avail), w64(c + M_QUEUE_USED, used);
-        w32(c + M_QUEUE_READY, 1);
-    } else {
-        w16(c + C_QUEUE_SIZE, q->size);
-        w64(c + C_QUEUE_DESC, pa), w64(c + C_QUEUE_AVAIL, avail), w64(c + C_QUEUE_USED, used);
-        w16(c + C_QUEUE_MSIX, 0);
-        q->doorbell = (void *)(v->notify + r16(c + C_QUEUE_NOTIFY) * v->notify_step);
-        w16(c + C_QUEUE_ENABLE, 1);
-    }
+    q->doorbell = virtio_queue_set(v, index, q->size, pa, virt_to_phys((void *)q->avail),
+                                   virt_to_phys((void *)q->used));
     return true;
 }
 
@@ -226,10 +261,7 @@ void virtq_kick(struct virtq *q)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (q->used->flags & 1) // the device is looking already
         return;
-    if (q->dev->mmio)
-        w32(q->dev->mmio + M_NOTIFY, q->index);
-    else
-        *q->doorbell = q->index;
+    virtio_doorbell(q->dev, q->doorbell, q->index);
 }
 
 bool virtq_pop(struct virtq *q, u64 *cookie, u32 *len)

@@ -8,8 +8,9 @@ struct virtio { // one device
     volatile u8 *mmio;                       // MMIO transport, else PCI:
     volatile u8 *common, *notify, *isr, *config;
     u32 notify_step;
+    volatile u8 *msix;                       // PCI: table of two vectors or more
 };
-enum { VIRTIO_CONSOLE = 3, VIRTIO_F_VERSION_1 = 32 };
+enum { VIRTIO_NET = 1, VIRTIO_CONSOLE = 3, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32 };
 enum { VIRTQ_SIZE = 64 }; // a queue's tables fit one page; drivers keep at most this many buffers posted
 
 struct virtq {
@@ -37,7 +38,12 @@ struct virtq {
 bool virtio_find(struct virtio *v, u32 type, u32 n, u64 want, u64 *have, void (*fn)(void *), void *arg);
 void virtio_ready(struct virtio *v);
 u32 virtio_config32(struct virtio *v, u32 offset);
-void virtio_ack(struct virtio *v); // in the interrupt handler
+u32 virtio_ack(struct virtio *v); // in the interrupt handler. MMIO: the ISR's bits, 2: the configuration changed
+void virtio_config_irq(struct virtio *v, void (*fn)(void *), void *arg); // PCI: when the configuration changes
+// Queues of a driver's own making: their size at most, their tables' physical addresses, their doorbell.
+u32 virtio_queue_max(struct virtio *v, u32 index);
+volatile u16 *virtio_queue_set(struct virtio *v, u32 index, u32 size, u64 desc, u64 avail, u64 used);
+void virtio_doorbell(struct virtio *v, volatile u16 *doorbell, u16 index);
 bool virtq_init(struct virtq *q, struct virtio *v, u32 index);
 bool virtq_add(struct virtq *q, u64 pa, u32 len, bool device_writes, u64 cookie); // false: full
 void virtq_kick(struct virtq *q);

@@ -142,6 +142,7 @@ void timer_set(struct cpu *c)
     u64 want = c->env && c->runnable3 ? c->slice_end : ~0ul;
     if (c->heap_len)
         want = MIN(want, env_by_index(c->heap[1])->deadline);
+    want = MIN(want, net_quiet_until);
     if (want == ~0ul || (c->timer_at && c->timer_at <= want))
         return;
     u64 now = clock_ns();
@@ -358,8 +359,13 @@ void schedule_next(void)
     struct cpu *c = this_cpu();
     struct env *e;
     leave(c, rdtsc());
-    while (!(e = next_runnable(c)))
+    while (!(e = next_runnable(c))) {
+        if (!c->index && net_quiet_until != ~0ul) { // it takes the interrupts, and nobody polls now
+            net_quiet_end(~0ul);
+            continue;
+        }
         idle(c);
+    }
     u64 now = rdtsc();
     c->slice_end_tsc = now + slot_tsc;
     c->slice_end = clock_at(now) + XOK_SLOT_NS;
@@ -374,6 +380,8 @@ void timer_tick(void)
     struct cpu *c = this_cpu();
     u64 now = clock_ns();
     c->timer_at = 0;
+    if (net_quiet_until <= now)
+        net_quiet_end(now);
     while (c->heap_len) {
         struct env *e = env_by_index(c->heap[1]);
         if (e->deadline > now)

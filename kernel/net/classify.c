@@ -155,3 +155,10 @@ void dpf_mirror(u8 *f, u32 len)
     if (h.transport && h.transport + 4 <= len && has_ports(h.class & 255))
         swap(f + h.transport, f + h.transport + 2, 2);
 }
+
+u32 dpf_transport(const u8 *f, u32 len)
+{
+    struct headers h;
+    headers_of(f, len, &h);
+    return h.transport < len ? h.transport : 0;
+}

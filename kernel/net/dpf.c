@@ -70,7 +70,8 @@ static bool bits_of(const struct xok_filter *f, struct bits *b)
             return false;
     bool transport = false;
     for (u32 i = 0; i < DPF_BYTES; i++) {
-        b->count += (u32)__builtin_popcount(b->mask[i]);
+        for (u8 m = b->mask[i]; m; m &= m - 1)
+            b->count++;
         transport |= i >= DPF_FRAME && b->mask[i];
     }
     b->class = class_of(b);

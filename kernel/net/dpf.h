@@ -71,6 +71,8 @@ u32 dpf_classify(struct dpf *d, u32 nic, const u8 *frame, u32 len, bool outgoing
 // Exchanges source and destination of a frame's headers; twice is the identity.
 void dpf_mirror(u8 *frame, u32 len);
 
+u32 dpf_transport(const u8 *frame, u32 len); // offset of the transport header, 0 if there is none
+
 // may(arg, name): the caller dominates that name. Returns the filter's id, XOK_E_ARG, XOK_E_CAP (theft),
 // XOK_E_BUSY (the same filter exists), XOK_E_FULL.
 s64 dpf_add(struct dpf *d, u32 nic, const struct xok_filter *f, u32 ring, u32 owner,

@@ -1,0 +1,75 @@
+// Links, rings and filters inside the kernel: what kernel/net/ and the drivers share. All under the BKL.
+#ifndef XOK_KNET_H
+#define XOK_KNET_H
+#include "kernel.h"
+#include "net/dpf.h"
+
+struct ring {
+    u32 number;
+    u32 owner, nic, flags;
+    u32 rx_count, tx_count;
+    u32 rx_at, tx_at;   // next descriptor of each, below their counts
+    u32 filters;        // that point here
+    u32 sending;        // frames whose pages a device may still read
+    u8 touched;         // TOUCHED_*: predicates to look at before the kernel is left
+    u32 next_touched;   // ring number + 1
+    u64 pa;             // of the first page
+};
+enum { TOUCHED_ARRIVED = 1, TOUCHED_SENT = 2 };
+
+struct piece { // of a frame in the kernel's reach
+    const u8 *at;
+    u32 len;
+};
+
+struct virtio_net;
+enum { NIC_TAPS = 4, FRAME_PARTS = XOK_TX_PARTS * XOK_TX_DESCS };
+struct nic {
+    u32 index;
+    struct xok_nic_info *info;
+    struct virtio_net *device; // NULL: the loop
+    u32 tap[NIC_TAPS], taps;   // rings
+    u64 quiet_until;           // ns: no interrupts till then; 0 if they are on
+};
+
+// A frame to be sent, read from its descriptors once and checked.
+struct frame {
+    u16 flags, csum_start, csum_offset, gso_size;
+    u32 len, head_len;         // bytes in all, and in `head`
+    u8 *head;
+    struct xok_part part[FRAME_PARTS]; // what follows the head, each physically contiguous
+    u32 parts;
+    u32 ring, first, descs;    // where it stands
+};
+
+// ---- net.c
+extern struct dpf dpf;
+extern struct nic nics[XOK_NIC_MAX];
+extern struct xok_net_info *net; // writable view of the exposed structure
+struct nic *nic_find(u64 index);
+// A frame from the link (outside 0), or one that a tap sees go out. flags: XOK_RX_*.
+void nic_input(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size);
+void nic_tap(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size);
+struct nic *nic_add(const u8 *mac, u32 mtu, u32 features, struct virtio_net *device); // NULL: too many
+
+// ---- ring.c
+struct ring *ring_find(u64 number);
+volatile struct xok_ring *ring_head(const struct ring *r);
+volatile struct xok_tx *ring_tx(const struct ring *r, u32 i);
+// False: no room, or a bad buffer; counted in the ring.
+bool ring_deliver(struct ring *r, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size, u32 tag);
+void ring_sent(u32 number, u32 first, u32 descs, s8 result); // descriptors are the library's again
+void rings_wake(void); // looks at the predicates over rings that were touched
+
+// ---- send.c
+bool pages_may(const struct cap *c, u64 addr, u64 len, u32 rights);
+
+// ---- dev/virtio_net.c
+void virtio_net_init(void);
+u8 *virtio_net_head(struct virtio_net *d);                       // where the next frame's head goes, NULL: full
+void virtio_net_send(struct virtio_net *d, const struct frame *f); // head is virtio_net_head's; no doorbell yet
+void virtio_net_kick(struct virtio_net *d);
+u32 virtio_net_poll(struct virtio_net *d, u32 budget);           // frames delivered; completions collected
+void virtio_net_interrupts(struct virtio_net *d, bool on);
+void virtio_net_want_sent(struct virtio_net *d);                 // an interrupt when what stands there is sent
+#endif
