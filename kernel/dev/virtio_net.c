@@ -26,7 +26,7 @@ struct virtio_net {
     struct virtio dev;
     struct nic *nic;
     struct queue rx, tx;
-    bool event_idx, mergeable, has_status, polling;
+    bool event_idx, mergeable, has_status;
     u64 heads[QUEUE * HEAD_SLOT / XOK_PAGE_SIZE];
     struct {
         u32 ring;
@@ -238,10 +238,12 @@ u32 virtio_net_poll(struct virtio_net *d, u32 budget)
     return frames;
 }
 
-void virtio_net_interrupts(struct virtio_net *d, bool on)
+void virtio_net_disarm(struct virtio_net *d) { interrupt_after(d, &d->rx, ~0u); }
+
+bool virtio_net_arm(struct virtio_net *d)
 {
-    d->polling = !on;
-    interrupt_after(d, &d->rx, on ? 0 : ~0u);
+    interrupt_after(d, &d->rx, 0);
+    return d->rx.used_seen == d->rx.used->idx;
 }
 
 // ---- interrupts and start --------------------------------------------------------------------------------
@@ -262,16 +264,10 @@ static void interrupt(void *arg)
     d->nic->info->interrupts++;
     if (virtio_ack(&d->dev) & 2)
         link_read(d);
-    // What comes while this runs needs no interrupt of its own; the last look is after they are on again.
-    enum { ROUNDS = 4, BUDGET = 64 };
-    for (u32 i = 0; i < ROUNDS; i++) {
-        virtio_net_poll(d, BUDGET);
-        if (!d->polling)
-            interrupt_after(d, &d->rx, 0);
-        if (d->rx.used_seen == d->rx.used->idx)
-            break;
-    }
-    rings_wake();
+    if (!d->nic->quiet_until)
+        nic_serve(d->nic);
+    else
+        sent_collect(d), rings_wake();
 }
 
 static bool device_init(struct virtio_net *d, u64 have)

@@ -5,7 +5,7 @@ struct dpf dpf;
 struct nic nics[XOK_NIC_MAX];
 struct xok_net_info *net;
 u64 net_quiet_until = ~0ul;
-enum { POLL_BUDGET = 256, QUIET_MAX_NS = 1000000 };
+enum { POLL_BUDGET = 256, SERVE_ROUNDS = 2, FLOOD_NS = 100000, QUIET_MAX_NS = 1000000 };
 
 struct nic *nic_find(u64 index) { return index < net->nic_count ? &nics[index] : NULL; }
 
@@ -91,8 +91,8 @@ void nic_input(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 
 // ---- interrupts and polling ------------------------------------------------------------------------------
 static void quiet_set(struct nic *nic, u64 until)
 {
-    if (!nic->quiet_until != !until)
-        virtio_net_interrupts(nic->device, !until);
+    if (until)
+        virtio_net_disarm(nic->device);
     nic->quiet_until = until;
     net_quiet_until = ~0ul;
     for (u32 i = 0; i < net->nic_count; i++)
@@ -100,14 +100,31 @@ static void quiet_set(struct nic *nic, u64 until)
             net_quiet_until = MIN(net_quiet_until, nics[i].quiet_until);
 }
 
+// Delivers what the device has, with interrupts on when it has no more. Under a flood the rest is left to the
+// timer, so that it takes no more than a part of the processor.
+u32 nic_serve(struct nic *nic)
+{
+    u32 n = 0;
+    for (u32 i = 0; i < SERVE_ROUNDS; i++) {
+        n += virtio_net_poll(nic->device, POLL_BUDGET);
+        if (virtio_net_arm(nic->device))
+            break;
+        if (i + 1 == SERVE_ROUNDS) {
+            quiet_set(nic, clock_ns() + FLOOD_NS);
+            timer_set(this_cpu());
+        }
+    }
+    rings_wake();
+    return n;
+}
+
 // Quiet times that are over at `now`: what came meanwhile is delivered, and interrupts are on again.
 void net_quiet_end(u64 now)
 {
-    for (u32 i = 0; net_quiet_until <= now && i < net->nic_count; i++)
+    for (u32 i = 0; i < net->nic_count; i++)
         if (nics[i].quiet_until && nics[i].quiet_until <= now) {
             quiet_set(&nics[i], 0);
-            virtio_net_poll(nics[i].device, POLL_BUDGET);
-            rings_wake();
+            nic_serve(&nics[i]);
         }
 }
 
@@ -119,10 +136,12 @@ s64 sys_net_poll(u64 index, u64 quiet_ns)
     if (!nic->device)
         return 0;
     nic->info->polls++;
+    quiet_set(nic, quiet_ns ? clock_ns() + quiet_ns : 0);
+    if (!quiet_ns)
+        return nic_serve(nic);
     u32 n = virtio_net_poll(nic->device, POLL_BUDGET);
     rings_wake();
-    if (quiet_ns || nic->quiet_until)
-        quiet_set(nic, quiet_ns ? clock_ns() + quiet_ns : 0);
+    timer_set(this_cpu());
     return n;
 }
 

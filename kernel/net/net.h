@@ -50,6 +50,7 @@ struct nic *nic_find(u64 index);
 // A frame from the link (outside 0), or one that a tap sees go out. flags: XOK_RX_*.
 void nic_input(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size);
 void nic_tap(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size);
+u32 nic_serve(struct nic *nic); // in the device's interrupt
 struct nic *nic_add(const u8 *mac, u32 mtu, u32 features, struct virtio_net *device); // NULL: too many
 
 // ---- ring.c
@@ -70,6 +71,7 @@ u8 *virtio_net_head(struct virtio_net *d);                       // where the ne
 void virtio_net_send(struct virtio_net *d, const struct frame *f); // head is virtio_net_head's; no doorbell yet
 void virtio_net_kick(struct virtio_net *d);
 u32 virtio_net_poll(struct virtio_net *d, u32 budget);           // frames delivered; completions collected
-void virtio_net_interrupts(struct virtio_net *d, bool on);
+void virtio_net_disarm(struct virtio_net *d);                    // no interrupts for arriving frames
+bool virtio_net_arm(struct virtio_net *d);                       // one for the next; false: there is one already
 void virtio_net_want_sent(struct virtio_net *d);                 // an interrupt when what stands there is sent
 #endif

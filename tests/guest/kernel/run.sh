@@ -12,10 +12,16 @@ for image in "$@"; do
     [[ $name == smp* && $smp -lt 4 ]] && smp=4
     count=
     [[ $name == cost* ]] && smp=1 count="-icount shift=0,sleep=off" # instructions are what its clock counts
+    more=()
+    if [[ $name == netdev* ]]; then
+        device=virtio-net-pci
+        [[ ${MACHINE:-microvm} == microvm ]] && device=virtio-net-device more+=(-global virtio-mmio.force-legacy=false)
+        more+=(-netdev user,id=n0,restrict=on -device "$device,netdev=n0,mac=52:54:00:12:34:56")
+    fi
     log=$(mktemp)
     timeout "${LIMIT:-60}" qemu-system-x86_64 -M "${MACHINE:-microvm}" -accel tcg -cpu "${CPU:-max}" \
         -m "${MEMORY:-256}" -smp "$smp" -kernel "$kernel" -initrd "$image" -display none -serial stdio \
-        -monitor none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 $count ${QEMU_MORE:-} \
+        -monitor none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 $count "${more[@]}" ${QEMU_MORE:-} \
         </dev/null >"$log" 2>&1
     status=$?
     p=$(grep -ac '^ok ' "$log")
