@@ -25,12 +25,11 @@ bool signal_pending(struct thread *t)
     return (t->sigpend | (t->proc ? t->proc->sigpend : 0)) & ~t->sigmask;
 }
 
-void signal_queue_free(struct siginfo_node *queue[64])
+void signal_queue_free(struct siginfo_node *queue[64], u64 pend)
 {
-    for (int i = 0; i < 64; i++)
-        while (queue[i]) {
-            struct siginfo_node *n = queue[i];
-            queue[i] = n->next;
+    for (; pend; pend &= pend - 1)
+        for (struct siginfo_node **q = &queue[__builtin_ctzl(pend)], *n; (n = *q);) {
+            *q = n->next;
             heap_free(n);
         }
 }
@@ -67,11 +66,7 @@ static void forget_from(u64 *pend, struct siginfo_node **queue, u64 drop)
 {
     drop &= *pend;
     *pend &= ~drop;
-    for (; drop; drop &= drop - 1)
-        for (struct siginfo_node **q = &queue[__builtin_ctzl(drop)], *n; (n = *q);) {
-            *q = n->next;
-            heap_free(n);
-        }
+    signal_queue_free(queue, drop);
 }
 
 // Signals that wait are no more. sig_lock held.

@@ -7,7 +7,7 @@ struct siginfo_node {
     struct siginfo_native info;
     struct siginfo_node *next;
 };
-void signal_queue_free(struct siginfo_node *queue[64]);
+void signal_queue_free(struct siginfo_node *queue[64], u64 pend); // pend: signals that may have a queue
 s64 signal_group_locked(u32 pgid, int sig, const struct siginfo_native *info); // proc_lock held
 bool signal_ignored(struct proc *p, int sig);
 struct thread *thread_find(u32 tid);      // proc_lock held
@@ -18,7 +18,6 @@ void thread_killed(void) __attribute__((noreturn));
 s64 frame_push(struct uregs *r, int sig, const struct siginfo_native *info, const struct sigaction_native *sa, u64 mask);
 s64 frame_pop(struct uregs *r);
 void futex_exit(struct thread *t);
-void vm_discard(struct vm *vm);           // vm/space.c: a copy that never ran
 void family_exit(int status) __attribute__((noreturn)); // core/start.c
 bool group_orphaned(u32 pgid, struct proc *leaving, bool *stopped); // proc_lock held
 void proc_leaves_terminal(struct proc *p);// proc/terminal.c: a session leader's exit

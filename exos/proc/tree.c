@@ -121,7 +121,7 @@ void args_put(struct args *a)
 
 static void proc_release(struct proc *p)
 {
-    signal_queue_free(p->siginfo);
+    signal_queue_free(p->siginfo, p->sigpend);
     if (p->exe)
         file_put(p->exe);
     args_put(p->args);
@@ -130,7 +130,7 @@ static void proc_release(struct proc *p)
 
 static struct proc *proc_new(struct proc *from)
 {
-    struct proc *p = heap_alloc(sizeof *p);
+    struct proc *p = from ? heap_alloc_raw(sizeof *p) : heap_alloc(sizeof *p);
     if (!p)
         return NULL;
     if (from)
@@ -249,37 +249,37 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
             proc_release(p);
         return err;
     }
+    lock_take(&proc_lock);
+    u32 pid = proc_count < parent->rlim[RLIMIT_NPROC].cur ? pid_take() : 0;
+    lock_drop(&proc_lock);
     p->vm = vm_new();
     p->files = flags & CLONE_FILES ? files_share(parent->files) : files_fork(parent->files);
     p->fs = flags & CLONE_FS ? fsctx_share(parent->fs) : fsctx_fork(parent->fs);
-    err = p->vm && p->files && p->fs ? vm_fork(parent->vm, p->vm, t) : -ENOMEM;
-    u32 pid = 0;
-    if (!err) {
-        lock_take(&proc_lock);
-        pid = proc_count < parent->rlim[RLIMIT_NPROC].cur ? pid_take() : 0;
-        if (pid) {
-            p->pid = pid;
-            p->parent = flags & CLONE_PARENT ? parent->parent : parent;
-            p->exit_signal = exit_signal;
-            p->vfork_wait = flags & CLONE_VFORK;
-            proc_add(p);
-            list_add_tail(&p->parent->children, &p->sibling);
-            thread_add(p, t, pid);
-        }
-        lock_drop(&proc_lock);
-        err = pid ? 0 : -EAGAIN;
-    }
+    err = !pid ? -EAGAIN : p->vm && p->files && p->fs ? vm_fork(parent->vm, p->vm, t) : -ENOMEM;
     if (err) {
         if (p->vm)
-            vm_discard(p->vm);
+            vm_free(p->vm);
         if (p->files)
             files_put(p->files);
         if (p->fs)
             fsctx_put(p->fs);
         thread_abandon(t);
         proc_release(p);
+        lock_take(&proc_lock);
+        if (pid)
+            pid_give(pid);
+        lock_drop(&proc_lock);
         return err;
     }
+    p->pid = pid;
+    p->parent = flags & CLONE_PARENT ? parent->parent : parent;
+    p->exit_signal = exit_signal;
+    p->vfork_wait = flags & CLONE_VFORK;
+    lock_take(&proc_lock);
+    proc_add(p);
+    list_add_tail(&p->parent->children, &p->sibling);
+    thread_add(p, t, pid);
+    lock_drop(&proc_lock);
     thread_inherit(t, me);
     t->sigalt_sp = me->sigalt_sp, t->sigalt_size = me->sigalt_size, t->sigalt_flags = me->sigalt_flags;
     struct uregs r = *me->regs;
@@ -509,7 +509,7 @@ static void thread_end(void)
     if (p->nthreads == 1)
         waitq_wake(&p->vfork_done, 1 << 30, 0); // exec waits for the others to go
     lock_drop(&proc_lock);
-    signal_queue_free(t->siginfo);
+    signal_queue_free(t->siginfo, t->sigpend);
     if (last)
         proc_end(p);
     t->proc = NULL;

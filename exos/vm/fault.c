@@ -2,6 +2,7 @@
 #include "vm/vm.h"
 #include "core/calls.h"
 #include "fs/fs.h"
+#include "vm/tables.h"
 
 enum { ERR_WRITE = 2, ERR_FETCH = 16, STACK_GUARD = 256 * 4096 };
 
@@ -22,6 +23,8 @@ u64 pte_get(u64 va)
 s64 pte_put(u64 va, u64 pte)
 {
     struct xok_pt_op op = {.va = va, .pte = pte, .count = 1, .kind = XOK_PT_SET, .level = 1, .flags = XOK_PT_CREATE};
+    if (table_own(va))
+        return -ENOMEM;
     return xok_pt_batch(FAMILY, 0, &op, 1) == 1 ? 0 : -ENOMEM;
 }
 
@@ -122,6 +125,8 @@ static int fault_locked(struct vm *vm, u64 va, u64 error)
     u32 need = error & ERR_FETCH ? PROT_EXEC : write ? PROT_WRITE : PROT_READ | PROT_EXEC | PROT_WRITE;
     if (!(a->prot & need))
         return VM_SEGV_ACCERR;
+    if (table_own(va)) // also where the entry is there: what it says of W is not true while others share it
+        return VM_NOMEM;
     u64 pte = pte_get(va);
     if (pte & PTE_HELD && !(pte & XOK_PTE_P)) { // it was PROT_NONE for a while
         pte = (XOK_PTE_PPN(pte) * PAGE) | (prot_bits(a->prot) & ~XOK_PTE_W) | PTE_COW | XOK_PTE_A;
@@ -184,11 +189,17 @@ void range_drop(struct vm *vm, u64 start, u64 end)
     for (u64 va = table_next(start, end); va < end; va = table_next(va, end)) {
         u64 stop = MIN(end, (va | ((1ul << 21) - 1)) + 1), from = va;
         volatile u64 *pte = XOK_PTE(va);
-        u32 n = 0;
-        for (; va < stop; va += PAGE, pte++)
-            if (pte_holds(*pte))
-                ppn[n++] = XOK_PTE_PPN(*pte);
-        drop_batch(from, stop, ppn, n);
+        u32 n = stop - va == TABLE_SPAN ? table_unlink(va) : 0;
+        if (n) {
+            va = stop;
+        } else {
+            if (table_own(va))
+                panic("no memory to give memory back");
+            for (; va < stop; va += PAGE, pte++)
+                if (pte_holds(*pte))
+                    ppn[n++] = XOK_PTE_PPN(*pte);
+            drop_batch(from, stop, ppn, n);
+        }
         vm->peak_rss = MAX(vm->peak_rss, vm->rss);
         vm->rss -= n;
     }

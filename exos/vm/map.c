@@ -127,7 +127,7 @@ s64 vm_unmap(struct vm *vm, u64 addr, u64 len)
 
 // Rights that go away are taken from the page table at once; new ones come by fault, or at once where no
 // copy can be owed.
-static void protect_present(u64 start, u64 end, u32 prot)
+static s64 protect_present(u64 start, u64 end, u32 prot)
 {
     for (u64 va = table_next(start, end); va < end; va = table_next(va, end)) {
         u64 stop = MIN(end, (va | ((1ul << 21) - 1)) + 1);
@@ -140,19 +140,23 @@ static void protect_present(u64 start, u64 end, u32 prot)
             op[0].clear |= XOK_PTE_W;
             op[0].pte |= PTE_COW; // a later PROT_WRITE faults, and finds out whether the page is its own
         }
+        if (table_own(va))
+            return -ENOMEM;
         xok_pt_batch(FAMILY, 0, op, 1);
         va = stop;
     }
+    return 0;
 }
 
 // PROT_NONE: the pages stay, behind entries that are not present but keep everything else.
-static void protect_none(u64 start, u64 end)
+static s64 protect_none(u64 start, u64 end)
 {
     for (u64 va = table_next(start, end); va < end; va = table_next(va + PAGE, end)) {
         u64 pte = pte_get(va);
-        if (pte & XOK_PTE_P)
-            pte_put(va, (pte & ~(XOK_PTE_P | XOK_PTE_W)) | PTE_COW | PTE_HELD);
+        if (pte & XOK_PTE_P && pte_put(va, (pte & ~(XOK_PTE_P | XOK_PTE_W)) | PTE_COW | PTE_HELD))
+            return -ENOMEM;
     }
+    return 0;
 }
 
 s64 vm_protect(struct vm *vm, u64 addr, u64 len, int prot)
@@ -171,12 +175,8 @@ s64 vm_protect(struct vm *vm, u64 addr, u64 len, int prot)
             r = -EACCES;
     if (!r && !area_protect(vm, addr, addr + len, prot & PROT_ALL))
         r = -ENOMEM;
-    if (!r) {
-        if (prot & PROT_ALL)
-            protect_present(addr, addr + len, prot);
-        else
-            protect_none(addr, addr + len);
-    }
+    if (!r)
+        r = prot & PROT_ALL ? protect_present(addr, addr + len, prot) : protect_none(addr, addr + len);
     lock_drop(&vm->lock);
     return r;
 }
@@ -212,6 +212,9 @@ static s64 move_pages(u64 from, u64 to, u64 len)
         u64 pte = pte_get(va);
         if (!pte_holds(pte))
             continue;
+        if (table_own(va) || table_own(to + (va - from)))
+            return -ENOMEM;
+        pte = pte_get(va);
         struct xok_pt_op op[2] = {
             {.va = to + (va - from), .pte = pte, .count = 1, .kind = XOK_PT_SET, .level = 1, .flags = XOK_PT_CREATE},
             {.va = va, .count = 1, .kind = XOK_PT_CLEAR, .level = 1}};

@@ -16,7 +16,7 @@ bool vm_patch_site(struct vm *vm, u64 rip, u64 nr)
     bool done = false;
     // Only private mappings are copied, and only ones the program cannot be rewriting itself.
     if (a && !(a->flags & MAP_SHARED) && a->prot & PROT_EXEC && !(a->prot & PROT_WRITE)) {
-        u64 pte = pte_get(va), ppn = XOK_PTE_PPN(pte), copy = 0;
+        u64 pte = table_own(va) ? 0 : pte_get(va), ppn = XOK_PTE_PPN(pte), copy = 0;
         if (pte & XOK_PTE_P && page_refs(ppn) == 1)
             copy = ppn;
         else if (pte & XOK_PTE_P)

@@ -65,6 +65,7 @@ bool area_split(struct vm *vm, u64 at);
 u64 pte_get(u64 va); // of the running space; 0 where tables are missing
 static inline bool pte_holds(u64 pte) { return pte & (XOK_PTE_P | PTE_HELD); } // a page is behind it
 s64 pte_put(u64 va, u64 pte);
+s64 table_own(u64 va); // whoever changes an entry calls this first: fork leaves page tables shared (tables.c)
 u64 prot_bits(u32 prot);
 struct file *shared_anon_new(void); // the object behind MAP_SHARED | MAP_ANONYMOUS
 void range_drop(struct vm *vm, u64 start, u64 end); // unmap what is mapped and give the pages back

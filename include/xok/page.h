@@ -30,7 +30,8 @@ struct xok_page_info {
     u16 pins; // DMA, rings, predicates, control pages: not freed while non-zero
     u8 type;
     u8 flags;
-    u32 next, prev; // free-list links (page numbers). Of a page table: next = entries in use
+    u32 next, prev; // free-list links (page numbers). Of a page table: next = entries in use, which lie
+                    // from prev & 0xffff to prev >> 16
 };
 
 #endif

@@ -31,15 +31,19 @@ enum xok_pt_kind {
                   // One call does fork's copy-on-write for a range.
     XOK_PT_LINK,  // share the caller's table that covers va at `level` (2: a PT, 3: a PD, 4: a PDPT) with
                   // the target: its entry of that level points at the same table. pte & W: writable link
-    XOK_PT_UNLINK // drop such a link
+    XOK_PT_UNLINK, // drop such a link
+    XOK_PT_OWN     // give the target's entry of `level` 2 at va a page table that nobody else links, writable.
+                   // One that is linked elsewhere is copied into a new one: present entries of both become
+                   // (old & ~clear) | pte, as in COPY, absent ones are copied as they are
 };
 
 #define XOK_PT_CREATE 1u // flags: make missing page tables, charged to the presented name
+#define XOK_PT_DEMOTE 2u // LINK: the caller's own entry loses W, so that nobody writes through the table
 
 struct xok_pt_op {
     u64 va;
-    u64 pte;   // SET: first entry. MOD, COPY: bits to set
-    u64 clear; // MOD, COPY: bits to clear
+    u64 pte;   // SET: first entry. MOD, COPY, OWN: bits to set
+    u64 clear; // MOD, COPY, OWN: bits to clear
     u32 count; // 1 .. XOK_PT_OP_MAX
     u8 kind;
     u8 level; // 1: 4 KiB, 2: 2 MiB, 3: 1 GiB leaves (LINK: see above)

@@ -353,6 +353,9 @@ static s64 op_link(struct batch *b, const struct xok_pt_op *o)
         return XOK_E_ARG;
     if (!cap_dominates(b->cap, pages[ppn].acl[0], write ? XOK_R | XOK_W : XOK_R))
         return XOK_E_CAP;
+    bool demote = o->flags & XOK_PT_DEMOTE && *src & XOK_PTE_W;
+    if (demote && !table_may(b->cap, src))
+        return XOK_E_CAP;
     u64 *dst = table_walk(b->space, o->va, o->level, o->flags & XOK_PT_CREATE ? b->cap : NULL, &w, &err);
     s64 r = !dst ? err : *dst ? XOK_E_BUSY : !table_may(b->cap, dst) ? XOK_E_CAP : 0;
     if (r) {
@@ -362,6 +365,63 @@ static s64 op_link(struct batch *b, const struct xok_pt_op *o)
     table_used(dst, 1, 1);
     *dst = ppn * XOK_PAGE_SIZE | XOK_PTE_P | XOK_PTE_U | write;
     pages[ppn].refs++;
+    if (demote) {
+        __atomic_and_fetch(src, ~XOK_PTE_W, __ATOMIC_RELAXED);
+        stale_all(b, false);
+        b->stale_mine = true;
+    }
+    return 0;
+}
+
+// Copies the entries of a page table into an empty one, giving both `set` and `clear`. True if an entry of
+// the first had a right that some processor may still be using.
+static bool table_copy(u64 *from, u64 *to, u64 set, u64 clear)
+{
+    struct xok_page_info *f = &pages[table_ppn(from)];
+    u32 first = f->prev & 0xffff, left = f->next;
+    bool stale = false;
+    for (u32 i = first; left; i++) {
+        u64 e = from[i];
+        if (!e)
+            continue;
+        left--;
+        if (e & XOK_PTE_P) {
+            stale |= entry_modify(&from[i], set, clear);
+            e = from[i];
+            leaf_refs(e, 1, 1);
+        }
+        to[i] = e;
+    }
+    pages[table_ppn(to)].next = f->next, pages[table_ppn(to)].prev = f->prev;
+    return stale;
+}
+
+static s64 op_own(struct batch *b, const struct xok_pt_op *o)
+{
+    struct walk w;
+    s64 err;
+    u64 *e = table_walk(b->space, o->va, 2, NULL, &w, &err);
+    if (!e || !(*e & XOK_PTE_P) || *e & XOK_PTE_PS)
+        return XOK_E_NOTABLE;
+    u64 old = XOK_PTE_PPN(*e), set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS, *from = table_at(*e);
+    if (!table_may(b->cap, e) || !table_may(b->cap, from))
+        return XOK_E_CAP;
+    if (pages[old].refs == 1) {
+        __atomic_or_fetch(e, XOK_PTE_W, __ATOMIC_RELAXED);
+        return 0;
+    }
+    for (u32 i = pages[old].prev & 0xffff, left = pages[old].next; left; i++) {
+        left -= from[i] != 0;
+        if (from[i] & XOK_PTE_P && !leaf_ok(b->cap, (from[i] & ~clear) | set, 1))
+            return XOK_E_CAP;
+    }
+    u64 new = table_new(1, b->cap->name, &err);
+    if (!new)
+        return err;
+    bool used = table_copy(from, phys_to_virt(new * XOK_PAGE_SIZE), set, clear);
+    __atomic_store_n(e, new * XOK_PAGE_SIZE | XOK_PTE_P | XOK_PTE_W | XOK_PTE_U, __ATOMIC_RELAXED);
+    pages[old].refs--;
+    stale_all(b, w.shared || used);
     return 0;
 }
 
@@ -383,11 +443,14 @@ static s64 op_unlink(struct batch *b, const struct xok_pt_op *o)
     return 0;
 }
 
-static bool is_link(const struct xok_pt_op *o) { return o->kind == XOK_PT_LINK || o->kind == XOK_PT_UNLINK; }
+static bool is_link(const struct xok_pt_op *o)
+{
+    return o->kind == XOK_PT_LINK || o->kind == XOK_PT_UNLINK || o->kind == XOK_PT_OWN;
+}
 
 static bool op_valid(const struct xok_pt_op *o)
 {
-    if (is_link(o) ? o->level < 2 || o->level > 4 || o->count != 1 : o->level < 1 || o->level > 3)
+    if (is_link(o) ? o->level < 2 || o->level > (o->kind == XOK_PT_OWN ? 2 : 4) || o->count != 1 : o->level < 1 || o->level > 3)
         return false;
     if (o->level == 3 && !is_link(o) && !(info.cpu_features & XOK_CPU_GB_PAGES))
         return false;
@@ -401,7 +464,7 @@ static bool op_valid(const struct xok_pt_op *o)
 // at a few instructions each, against some twenty for an entry with its flush.
 static u64 op_weight(const struct xok_pt_op *o)
 {
-    return is_link(o) ? 1 : o->level == 1 ? o->count : o->level == 2 ? o->count * 8ul : o->count * 4096ul;
+    return o->kind == XOK_PT_OWN ? 512 : is_link(o) ? 1 : o->level == 1 ? o->count : o->level == 2 ? o->count * 8ul : o->count * 4096ul;
 }
 
 static s64 op_run(struct batch *b, const struct xok_pt_op *o)
@@ -416,6 +479,7 @@ static s64 op_run(struct batch *b, const struct xok_pt_op *o)
     case XOK_PT_COPY: return LEVELS(op_copy);
     case XOK_PT_LINK: return op_link(b, o);
     case XOK_PT_UNLINK: return op_unlink(b, o);
+    case XOK_PT_OWN: return op_own(b, o);
     default: return XOK_E_ARG;
     }
 }

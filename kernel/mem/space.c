@@ -70,12 +70,14 @@ s64 sys_space_clear(u64 slot, u64 target, u64 va, u64 len)
         return XOK_E_ARG;
     u64 *root = phys_to_virt(e->space);
     bool any = false;
-    for (u32 i = index_of(va, 4); i < (va + len) >> 39; i++) {
+    struct xok_page_info *used = &pages[e->space / XOK_PAGE_SIZE];
+    u32 from = MAX(index_of(va, 4), used->prev & 0xffff), to = MIN((va + len) >> 39, (used->prev >> 16) + 1ul);
+    for (u32 i = from; i < to && used->next; i++) {
         u64 old = root[i];
         if (!old || i == XOK_SELFMAP_SLOT)
             continue;
         root[i] = 0;
-        pages[e->space / XOK_PAGE_SIZE].next--;
+        used->next--;
         if (old & XOK_PTE_P)
             table_drop(XOK_PTE_PPN(old), 3);
         any = true;
