@@ -78,6 +78,7 @@ struct code_program {
     u32 region_count;
     struct code_region_type region[CODE_REGIONS_MAX];
     bool tables; // needs all of struct code_frame's tables
+    const u8 *origins; // in the working memory: by slot, region index that the access is known to be of, 0: unknown
 };
 
 // Bytes of working memory that code_load wants for this program (16-byte aligned); 0: count out of range.
@@ -138,9 +139,9 @@ struct code_result code_run(const struct code_program *program, const struct cod
                             u64 fuel, struct code_frame *frame);
 
 // The reference, for the host only: interprets the source as code_load's verifier accepted it.
-struct code_result code_interpret(const struct code_abi *abi, const struct code_source *source,
-                                  const struct code_region *regions, u32 count, u64 fuel,
-                                  struct code_frame *frame);
+struct code_result code_interpret(const struct code_program *program, const struct code_abi *abi,
+                                  const struct code_source *source, const struct code_region *regions, u32 count,
+                                  u64 fuel, struct code_frame *frame);
 
 const char *code_status_text(enum code_status status);
 // One line of assembly for the instruction at `at` (the format is clang's). Returns slots taken (1 or 2).
