@@ -75,6 +75,7 @@ struct code_program {
     u32 size;         // bytes of machine code, read-only data included
     u32 rodata_at, rodata_len; // in text
     u32 insns, stack; // slots; bytes of stack in use at most
+    u32 accesses, checks; // of memory; checks of them that are left for run time
     u32 region_count;
     struct code_region_type region[CODE_REGIONS_MAX];
     bool tables; // needs all of struct code_frame's tables
@@ -84,13 +85,12 @@ struct code_program {
 // Bytes of working memory that code_load wants for this program (16-byte aligned); 0: count out of range.
 u64 code_work_size(const struct code_source *source);
 
-// Verifies a program and compiles it into out[0..out_len). `where`: the address at which the text will run (only
-// helper calls depend on it). 0, or -1 and *error. Time: at most CODE_VISITS_MAX steps an instruction.
-// code_text_size bounds the machine code of any program of that size.
+// Verifies a program and compiles it into out[0..out_len). out NULL: only finds program->size. `where`: the address
+// at which the text will run (only helper calls depend on it). 0, or -1 and *error. Time: linear, at most
+// CODE_VISITS_MAX visits of an instruction by the verifier and 6 by the rest.
 #define CODE_VISITS_MAX 24
 s32 code_load(const struct code_abi *abi, const struct code_source *source, void *work, u64 work_len, void *out,
               u64 out_len, u64 where, struct code_program *program, struct code_error *error);
-u64 code_text_size(const struct code_source *source);
 
 // ---- running
 struct code_region {

@@ -376,11 +376,6 @@ u64 code_work_size(const struct code_source *source)
     return verify_layout(&v, source, NULL) + 8 * stub_bound(source) + sizeof(struct comp) + sizeof(struct verify);
 }
 
-u64 code_text_size(const struct code_source *source)
-{
-    return 128ul * source->count + 512 + source->rodata_len;
-}
-
 s32 code_load(const struct code_abi *abi, const struct code_source *source, void *work, u64 work_len, void *out,
               u64 out_len, u64 where, struct code_program *program, struct code_error *error)
 {
@@ -414,6 +409,10 @@ s32 code_load(const struct code_abi *abi, const struct code_source *source, void
     if (c->t.at != size)
         c->error = "the compiler disagrees with itself";
     program->size = c->t.at + v->rodata_len;
+    for (u32 k = 0; k < c->stubs; k++)
+        program->checks += (c->stub_insn[k] & 255) == CODE_E_MEMORY || (c->stub_insn[k] & 255) == CODE_E_FULL;
+    for (u32 at = 0; at < v->count; at++)
+        program->accesses += !(v->flags[at] & F_SECOND) && insn_class(v->insns[at]) - LDX <= STX - LDX;
     program->tables = c->any;
     if (c->error) {
         *error = (struct code_error){c->at, c->error};

@@ -5,6 +5,7 @@ struct machine {
     const struct code_program *program;
     const struct code_abi *abi;
     const struct code_source *source;
+    const u8 *origins;
     const struct insn *insns;
     const struct code_region *regions;
     struct code_frame *frame;
@@ -131,7 +132,7 @@ static void do_atomic(struct machine *m, struct insn i, u64 at)
 static void do_memory(struct machine *m, struct insn i)
 {
     u32 size = insn_size(i), k = insn_class(i);
-    u64 va = m->r[k == LDX ? i.src : i.dst] + i.off, origin = m->program->origins[m->at - 1];
+    u64 va = m->r[k == LDX ? i.src : i.dst] + i.off, origin = m->origins[m->at - 1];
     if (origin && va >> 24 != origin) { // the verifier knows the region: no way from one into another
         m->status = CODE_E_MEMORY;
         return;
@@ -233,7 +234,7 @@ struct code_result code_interpret(const struct code_program *program, const stru
                                   const struct code_source *source, const struct code_region *regions, u32 count,
                                   u64 fuel, struct code_frame *frame)
 {
-    struct machine m = {.program = program, .abi = abi, .source = source, .insns = (const void *)source->insns,
+    struct machine m = {.program = program, .abi = abi, .source = source, .origins = program->origins, .insns = (const void *)source->insns,
                         .regions = regions, .frame = frame,
                         .fuel = fuel > INT64_MAX_ ? INT64_MAX_ : (s64)fuel};
     memset(frame->stack, 0, sizeof frame->stack);
