@@ -81,7 +81,14 @@ CALL(ioperm) { UNUSED; return a + b > 65536 || a + b < a ? -EINVAL : c ? -EPERM 
 CALL(init_module) { UNUSED; return -EPERM; }
 CALL(finit_module) { UNUSED; return -EPERM; }
 CALL(delete_module) { UNUSED; return -EPERM; }
-CALL(vhangup) { UNUSED; return privileged(CAP_SYS_TTY_CONFIG, 0); }
+CALL(vhangup)
+{
+    UNUSED;
+    s64 r = privileged(CAP_SYS_TTY_CONFIG, 0);
+    if (!r)
+        terminal_hangup();
+    return r;
+}
 CALL(unshare) { UNUSED; return a & ~0x7e020f80ul ? -EINVAL : a & 0x7e020000 ? -EPERM : 0; }
 CALL(setns) { UNUSED; return -EPERM; }
 CALL(ptrace) { UNUSED; return -EPERM; }

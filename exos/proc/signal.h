@@ -20,6 +20,7 @@ s64 frame_pop(struct uregs *r);
 void futex_exit(struct thread *t);
 void family_exit(int status) __attribute__((noreturn)); // core/start.c
 bool group_orphaned(u32 pgid, struct proc *leaving, bool *stopped); // proc_lock held
+void terminal_hangup(void);                // the caller's, vhangup(2)
 void proc_leaves_terminal(struct proc *p);// proc/terminal.c: a session leader's exit
 u64 thread_fsbase_get(void);
 void thread_fpu_give(struct thread *t);   // t starts with the caller's vector state

@@ -112,6 +112,13 @@ void proc_leaves_terminal(struct proc *p)
         leave(t, true);
 }
 
+void terminal_hangup(void)
+{
+    struct tty *t = terminal_of(proc_self());
+    if (t)
+        tty_hangup(t);
+}
+
 static s64 foreground_set(struct tty *t, u64 arg)
 {
     struct proc *me = proc_self();

@@ -3,7 +3,7 @@ import fcntl, os, pty, re, select, signal, struct, sys, termios, time
 
 TIMEOUT = float(os.environ.get("TERMINAL_TIMEOUT", 60))  # seconds until a wait is given up
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-XOK = [os.path.join(TOP, "build/xok"), "run", "--"]
+XOK = [os.path.join(TOP, "build/xok"), "run", *os.environ.get("TERMINAL_XOK", "").split(), "--"]
 
 
 def size_set(fd, rows, cols):

@@ -69,8 +69,8 @@ def test_interrupt():
 
 def test_jobs():
     with Shell() as t:
-        t.send("cat\r")
-        t.expect(r"cat\r\n")
+        t.send("echo up; cat\r") # what is typed before that is not in canonical mode yet
+        t.expect(r"\nup\r\n")
         t.send("hello\r")
         t.expect(r"hello\r\nhello\r\n")
         t.send("\x1a")
@@ -91,20 +91,20 @@ def test_jobs():
         t.send("fg\r")
         t.expect(r"\nfrom behind\r\n")
         t.expect(PROMPT)
-        t.send("sleep 1000 | cat\r")
-        t.expect(r"cat\r\n")
+        t.send("sh -c 'echo up; exec sleep 1000' | cat\r")
+        t.expect(r"\nup\r\n")
         t.send("echo typed ahead\r")
         t.expect(r"echo typed ahead\r\n")
         t.send("\x1a")
-        t.expect(r"Stopped +sleep 1000 \| cat\r\n")
+        t.expect(r"Stopped +sh -c .* \| cat\r\n")
         t.expect(PROMPT)
         t.line("kill -9 %1; wait; echo done", r"done\r\n")
 
 
 def test_end_of_file():
     with Shell() as t:
-        t.send("cat > /tmp/f\r")
-        t.expect(r"f\r\n")
+        t.send("echo up; cat > /tmp/f\r")
+        t.expect(r"\nup\r\n")
         t.send("one\rtwo\x04\x04")
         t.expect(r"one\r\ntwo")
         t.expect(PROMPT)
@@ -184,8 +184,8 @@ def test_full_screen():
 
 def test_flow_control():
     with Shell() as t:
-        t.send("stty ixon; cat\r")
-        t.expect(r"cat\r\n")
+        t.send("stty ixon; echo up; cat\r")
+        t.expect(r"\nup\r\n")
         t.send("\x13unseen\r\x11seen\r")
         t.expect(r"unseen\r\n.*seen\r\n.*seen\r\n")
         t.send("\x04")
