@@ -245,7 +245,9 @@ int vm_fault(struct vm *vm, u64 addr, u64 error);
 struct vm *vm_new(void);
 s64 vm_fork(struct vm *from, struct vm *to, struct thread *child); // copy-on-write copy into child's space
 void vm_clear(struct vm *vm);  // unmap everything of the calling thread's own space (exec, exit)
-void vm_free(struct vm *vm);   // after vm_clear, when no thread uses it
+void vm_put(struct vm *vm);    // a process leaves it; the last one's thread, running in it, empties it first
+struct vm *vm_share(struct vm *vm); // for another process
+bool vm_shared(struct vm *vm);
 s64 vm_map(struct vm *vm, u64 addr, u64 len, int prot, int flags, struct file *f, u64 off); // mmap(2)
 s64 vm_unmap(struct vm *vm, u64 addr, u64 len);
 s64 vm_protect(struct vm *vm, u64 addr, u64 len, int prot);

@@ -126,7 +126,8 @@ static void strings_free(char **v)
     heap_free(v);
 }
 
-static s64 exec_path(const char *path, u64 argv, u64 envp)
+// Takes over path, a heap string.
+static s64 exec_path(char *path, u64 argv, u64 envp)
 {
     char **av = NULL, **ev = NULL;
     u64 bytes = 0;
@@ -137,6 +138,9 @@ static s64 exec_path(const char *path, u64 argv, u64 envp)
         r = proc_exec(path, av, ev, thread_self()->regs);
     strings_free(av);
     strings_free(ev);
+    heap_free(path);
+    if (r == EXEC_MOVED)
+        thread_exit_self();
     return r;
 }
 
@@ -145,19 +149,20 @@ CALL(execve)
     UNUSED;
     char *path = heap_alloc_raw(4096);
     s64 r = path ? copy_in_str(path, a, 4096) : -ENOMEM;
-    if (r >= 0)
-        r = r ? exec_path(path, b, c) : -ENOENT;
+    if (r > 0)
+        return exec_path(path, b, c);
     heap_free(path);
-    return r;
+    return r ? r : -ENOENT;
 }
 
 CALL(execveat)
 {
     UNUSED;
-    char *path = heap_alloc(8192);
+    char *path = heap_alloc_raw(8192);
     s64 r = path ? copy_in_str(path + 4096, b, 4096) : -ENOMEM;
     if (r >= 0 && (path[4096] == '/' || ((int)a == -100 && r))) {
-        r = exec_path(path + 4096, c, d);
+        memcpy(path, path + 4096, r + 1);
+        return exec_path(path, c, d);
     } else if (r >= 0) {
         struct file *f = fd_file((int)a);
         int n = f ? file_path(f, path, 4000) : 0;
@@ -170,7 +175,7 @@ CALL(execveat)
         else {
             if (path[4096])
                 snprintf(path + n, 4096 - n, "/%s", path + 4096);
-            r = exec_path(path, c, d);
+            return exec_path(path, c, d);
         }
     }
     heap_free(path);

@@ -331,11 +331,10 @@ static void names_set(struct proc *p, struct exec *x)
 }
 
 // From here on there is no way back: a failure ends the process.
-static s64 exec_commit(struct exec *x, struct uregs *r)
+static s64 exec_load(struct exec *x, struct uregs *r)
 {
     struct proc *p = proc_self();
     struct vm *vm = p->vm;
-    proc_exec_threads();
     files_exec(p->files);
     signal_exec(p);
     alarms_exec(p);
@@ -361,6 +360,49 @@ static s64 exec_commit(struct exec *x, struct uregs *r)
     thread_fsbase_set(0);
     proc_exec_done();
     return 0;
+}
+
+// A process that shares its space (vfork, posix_spawn) gets another one, and so another environment: the
+// thread's identity moves to a new thread there, which loads the program.
+struct move {
+    struct exec *x;
+    struct thread *from;
+    volatile bool done;
+};
+
+static void exec_moved(struct move *m)
+{
+    struct thread *t = thread_self(), *from = m->from;
+    struct uregs *r = t->regs = (struct uregs *)(t->stack_top - sizeof *r);
+    s64 err = exec_load(m->x, r);
+    __atomic_store_n(&m->done, true, __ATOMIC_SEQ_CST);
+    thread_wake(from);
+    if (err)
+        proc_exit_group(SIGKILL);
+    thread_full_return(r);
+}
+
+static s64 exec_elsewhere(struct exec *x)
+{
+    struct thread *me = thread_self();
+    struct move m = {.x = x, .from = me};
+    s64 err = -ENOMEM;
+    struct vm *vm = vm_new(), *old = me->proc->vm;
+    struct thread *t = vm ? thread_new(NULL, &err) : NULL;
+    if (!t) {
+        heap_free(vm);
+        return err;
+    }
+    proc_exec_threads();
+    proc_thread_replace(me, t, vm);
+    struct xok_regs regs = {.rip = (u64)exec_moved, .rsp = t->stack_top - sizeof(struct uregs) - 8, .rflags = 2,
+                            .rdi = (u64)&m, .gsbase = (u64)t};
+    if (xok_env_regs(FAMILY, t->env, &regs, 1) < 0 || xok_env_run(FAMILY, t->env) < 0)
+        panic("thread %u does not start", t->tid);
+    while (!__atomic_load_n(&m.done, __ATOMIC_SEQ_CST))
+        thread_sleep(0, false);
+    vm_put(old);
+    return EXEC_MOVED;
 }
 
 static void exec_free(struct exec *x)
@@ -392,9 +434,14 @@ s64 proc_exec(const char *path, char *const argv[], char *const envp[], struct u
     s64 err = exec_open(x);
     if (!err)
         err = interp_open(x);
-    if (!err && exec_commit(x, r)) {
-        exec_free(x);
-        proc_exit_group(SIGKILL);
+    if (!err && vm_shared(proc_self()->vm)) {
+        err = exec_elsewhere(x);
+    } else if (!err) {
+        proc_exec_threads();
+        if (exec_load(x, r)) {
+            exec_free(x);
+            proc_exit_group(SIGKILL);
+        }
     }
     exec_free(x);
     return err;

@@ -83,7 +83,10 @@ s64 signal_group(u32 pgid, int sig, const struct siginfo_native *info); // tty: 
 void signal_fault(struct uregs *r, int sig, int code, u64 addr); // forced, synchronous
 bool signal_pending(struct thread *t);
 
-s64 proc_exec(const char *path, char *const argv[], char *const envp[], struct uregs *r); // arena strings
+// Arena strings. EXEC_MOVED: the process goes on elsewhere; the caller frees what it has and leaves.
+s64 proc_exec(const char *path, char *const argv[], char *const envp[], struct uregs *r);
+#define EXEC_MOVED 1
+void proc_thread_replace(struct thread *from, struct thread *to, struct vm *vm); // exec: from's identity is to's
 void proc_exec_threads(void);     // exec: the other threads of the process go
 void proc_exec_done(void);        // exec: a vfork parent may go on
 void signal_exec(struct proc *p); // exec: handlers become default; alternate stack goes

@@ -243,7 +243,8 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
     struct thread *me = thread_self();
     struct proc *parent = me->proc, *p = proc_new(parent);
     s64 err = -ENOMEM;
-    struct thread *t = p ? thread_new(NULL, &err) : NULL;
+    bool share = flags & CLONE_VM;
+    struct thread *t = p ? thread_new(share ? me : NULL, &err) : NULL;
     if (!t) {
         if (p)
             proc_release(p);
@@ -252,13 +253,13 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
     lock_take(&proc_lock);
     u32 pid = proc_count < parent->rlim[RLIMIT_NPROC].cur ? pid_take() : 0;
     lock_drop(&proc_lock);
-    p->vm = vm_new();
+    p->vm = share ? vm_share(parent->vm) : vm_new();
     p->files = flags & CLONE_FILES ? files_share(parent->files) : files_fork(parent->files);
     p->fs = flags & CLONE_FS ? fsctx_share(parent->fs) : fsctx_fork(parent->fs);
-    err = !pid ? -EAGAIN : p->vm && p->files && p->fs ? vm_fork(parent->vm, p->vm, t) : -ENOMEM;
+    err = !pid ? -EAGAIN : !p->vm || !p->files || !p->fs ? -ENOMEM : share ? 0 : vm_fork(parent->vm, p->vm, t);
     if (err) {
         if (p->vm)
-            vm_free(p->vm);
+            vm_put(p->vm);
         if (p->files)
             files_put(p->files);
         if (p->fs)
@@ -319,7 +320,7 @@ static s64 clone_any(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 exit
 
 CALL(clone) { UNUSED; return clone_any(a & ~0xfful, b, c, d, e, a & 0xff); }
 CALL(fork) { UNUSED; return clone_any(0, 0, 0, 0, 0, 17); }
-CALL(vfork) { UNUSED; return clone_any(CLONE_VFORK, 0, 0, 0, 0, 17); }
+CALL(vfork) { UNUSED; return clone_any(CLONE_VFORK | CLONE_VM, 0, 0, 0, 0, 17); }
 
 CALL(clone3)
 {
@@ -469,8 +470,7 @@ static void proc_end(struct proc *p)
     proc_leaves_terminal(p);
     files_put(p->files);
     fsctx_put(p->fs);
-    vm_clear(p->vm);
-    vm_free(p->vm);
+    vm_put(p->vm);
     lock_take(&proc_lock);
     p->vm = NULL, p->files = NULL, p->fs = NULL;
     groups_check(p);
@@ -536,6 +536,26 @@ void proc_exit_group(int status)
     }
     lock_drop(&proc_lock);
     thread_end();
+}
+
+void proc_thread_replace(struct thread *from, struct thread *to, struct vm *vm)
+{
+    struct proc *p = from->proc;
+    thread_inherit(to, from);
+    to->proc = p, to->tid = from->tid, to->fast_pid = p->pid, to->start_ns = from->start_ns;
+    lock_take(&proc_lock);
+    lock_take(&p->sig_lock);
+    to->sigpend = from->sigpend;
+    memcpy(to->siginfo, from->siginfo, sizeof to->siginfo);
+    to->pending = from->pending;
+    from->sigpend = 0;
+    list_add_tail(&from->proc_link, &to->proc_link);
+    list_del(&from->proc_link);
+    p->utime_ns += thread_cpu_ns(from);
+    from->proc = NULL;
+    lock_drop(&p->sig_lock);
+    p->vm = vm;
+    lock_drop(&proc_lock);
 }
 
 void proc_exec_threads(void)

@@ -14,8 +14,23 @@ struct vm *vm_new(void)
     return vm;
 }
 
-void vm_free(struct vm *vm)
+struct vm *vm_share(struct vm *vm)
 {
+    __atomic_add_fetch(&vm->users, 1, __ATOMIC_RELAXED);
+    return vm;
+}
+
+bool vm_shared(struct vm *vm)
+{
+    return __atomic_load_n(&vm->users, __ATOMIC_ACQUIRE) > 1;
+}
+
+void vm_put(struct vm *vm)
+{
+    if (__atomic_sub_fetch(&vm->users, 1, __ATOMIC_ACQ_REL))
+        return;
+    if (vm->count)
+        vm_clear(vm);
     heap_free(vm->area);
     heap_free(vm);
 }
