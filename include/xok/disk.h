@@ -6,7 +6,8 @@
 // one *registry* of cached pages, exposed to all. What is on the disk obeys, whatever the order of writes:
 //   1. nothing on the disk points to a block that was not written since it was allocated;
 //   2. a block is not reused while a pointer to it can be on the disk;
-//   3. blocks whose changes belong together (a move, a link) are written together or not at all.
+//   3. blocks whose changes belong together (a move, a link) are written together or not at all, through
+//      a small journal; so is a block of which one change touched more than one sector.
 #ifndef XOK_DISK_H
 #define XOK_DISK_H
 #include "types.h"
@@ -43,8 +44,8 @@ struct xok_owns { // blocks block..block+count-1, each of that type
 #define XOK_OWNS_MAX 512 // of one block
 
 struct xok_udf { // what a function sees; nothing else
-    const u8 *head;       // owns, size: the first `head` bytes of the block. acl, refcnt: the whole block, before
-    const u8 *part;       // owns: part `index`. acl: the whole block as it would become
+    const u8 *head;       // owns, size: the first `head` bytes. acl, refcnt: the whole block (CHANGE: as it would become)
+    const u8 *part;       // owns: part `index`. acl CHANGE: what bytes [from, to) are before it
     struct xok_owns *out; // owns: room for XOK_OWNS_MAX
     u32 head_len, part_len;
     u32 index;            // owns: number of the part
@@ -66,7 +67,7 @@ enum xok_udf_kind {
 enum xok_acl_op {
     XOK_ACL_READ,   // see child (block, type); of a root: see itself
     XOK_ACL_WRITE,  // write child, which is data
-    XOK_ACL_CHANGE, // change this block from `head` to `part`
+    XOK_ACL_CHANGE, // change bytes [from, to) of this block
 };
 
 struct xok_template { // disk_template. Immutable; the name is taken for ever
@@ -115,7 +116,7 @@ enum xok_claim_kind {
     XOK_UNLINK, // `to` loses an edge to `block`, which is target `from` and whose refcnt (>= 2) falls by one
     XOK_RETYPE, // `from` == `to` owned them RESERVED and owns them as `type`, or the other way
     XOK_ATTACH, // `to` comes to own a temporary root, which is one no more
-    XOK_TIE,    // `from` and `to` are written together; nothing else
+    XOK_TIE,    // `from` and `to` are written together (from == to: that block untorn); nothing else
 };
 #define XOK_CHANGE_BLOCKS 4
 #define XOK_CHANGE_MODS 64
@@ -157,6 +158,8 @@ enum xok_io_op {
 #define XOK_IO_WRITABLE 1u // READ, NEW, BIND of data: access to write too (acl WRITE). With a page of the caller's: implied
 #define XOK_IO_DURABLE 2u  // WRITE: done when durable (FUA)
 #define XOK_IO_MAX 512     // ops of a list
+#define XOK_GROUP_MAX 63   // blocks that one list can write through the journal; of these
+#define XOK_TIED_MAX 16    // may be tied to each other; a change that would tie more is E_TAINT: write some first
 
 // ---- exposed state -----------------------------------------------------------------------------------------------------
 // The registry: an entry for each physical page, indexed by page number; block 0 of disk 0 (which is never
@@ -165,9 +168,8 @@ struct xok_block {
     u64 block;  // XOK_BLOCK(); XOK_BLOCK_NONE: none
     u32 next;   // page number of the next in the bucket, 0 ends
     u32 tied;   // page number of the next block that is written together with this one; itself if alone
-    u32 epoch;  // flush that makes the last write durable
-    u32 deps;   // first pending change, 0 none
-    u32 link;   // queue of blocks that wait for a flush
+    u32 deps;   // XN: first pending change, 0 none
+    u32 after, before; // XN: queue of blocks that wait to be durable
     u8 type;
     u8 writes;  // in progress
     u16 flags;  // XOK_B_*
@@ -182,6 +184,8 @@ struct xok_block {
 #define XOK_B_UNSEEN 128u  // prefetched, not yet bound by anyone
 #define XOK_B_SETTLING 256u // written, waits for a flush
 #define XOK_B_PINNED 512u  // XN's own
+#define XOK_B_ATOMIC 1024u // a change touched several sectors: written through the journal, with what it is tied to
+#define XOK_B_JOURNALED 2048u // XN: an intact journal holds an older version
 
 static inline u32 xok_block_hash(u64 block, u32 bits) { return block * 0x9e3779b97f4a7c15ul >> (64 - bits); }
 
@@ -206,7 +210,10 @@ struct xok_root_info {
     u32 type;
     u32 depth;  // of the owner's name
     u32 owner[8];
+    u32 flags;  // XOK_ROOT_DAMAGED
+    u32 pad;
 };
+#define XOK_ROOT_DAMAGED 1u // it owns what others own, or cannot be read: not used, its blocks stay as they are
 #define XOK_ROOTS 256
 struct xok_disk_info {
     u64 seq;      // grows with every completion and change of state: the word for predicates
@@ -224,7 +231,6 @@ struct xok_disk_info {
     u64 requests[4]; // of the device: reads, writes, flushes, discards
     u64 moved[2];    // blocks read, written
     u64 errors;
-    u64 damaged;  // bit i: root i (of the first 64) was found damaged and is not used; others live
     struct xok_template_info type[XOK_T_COUNT];
     struct xok_root_info root[XOK_ROOTS];
 };
