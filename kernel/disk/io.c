@@ -30,7 +30,7 @@ struct req *req_new(struct disk *d, u8 op)
     return r;
 }
 
-static void req_free(struct req *r)
+void req_free(struct req *r)
 {
     r->next = pool_free;
     pool_free = r;

@@ -414,6 +414,27 @@ static s64 step(struct disk *d)
     }
 }
 
+void xn_disk_add(struct disk *d, u64 blocks, u32 sector, u32 features)
+{
+    d->capacity = d->info->blocks = blocks;
+    d->info->sector = sector, d->info->features = features;
+    d->info->state = XOK_DISK_RAW;
+    d->info->seq++;
+}
+
+void xn_forget(struct disk *d)
+{
+    if (m.d == d)
+        m.d = NULL;
+    memset(m.frame, 0, sizeof m.frame);
+    while (d->queue) {
+        struct req *r = d->queue;
+        d->queue = r->next;
+        req_free(r);
+    }
+    types_unload(d);
+}
+
 // Goes on with what was begun, as far as it goes without waiting.
 static s64 run(struct disk *d)
 {

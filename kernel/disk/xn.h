@@ -143,6 +143,7 @@ s64 xn_change(const struct who *w, const struct xok_change *c, const struct xok_
               const u8 *bytes); // bytes: the mods' data, one after the other
 s64 xn_io(const struct who *w, struct disk *d, const struct xok_io *ops, u32 n, u64 word);
 struct req *req_new(struct disk *d, u8 op);
+void req_free(struct req *r);
 void req_submit(struct req *r);
 void xn_complete(struct req *r, bool ok); // by the driver
 bool flush_for(struct disk *d, u64 word, u32 ops); // false: too many wait
@@ -155,6 +156,7 @@ bool group_past(struct disk *d, u64 block);
 u64 checksum(u64 sum, const void *data, u64 len);
 
 // ---- mount.c, catalogue.c
+void xn_disk_add(struct disk *d, u64 blocks, u32 sector, u32 features); // info, submit are set; state RAW
 s64 xn_format(const struct who *w, struct disk *d);
 s64 xn_mount(const struct who *w, struct disk *d);
 s64 xn_unmount(const struct who *w, struct disk *d);
@@ -163,6 +165,7 @@ s64 xn_root(const struct who *w, struct disk *d, const struct xok_root *r);
 bool type_load(struct disk *d, u32 type, const u8 *code);
 bool type_code(struct disk *d, u32 type, u64 *block, u32 *blocks); // where its code lies; false: no such type
 void types_unload(struct disk *d);
+void xn_forget(struct disk *d); // the host's machine stops
 bool root_load(struct disk *d, u32 index);
 u32 root_owns(struct disk *d, u64 catalogue, struct xok_owns *out);
 bool root_detach(struct disk *d, const struct who *w, u64 block, bool really);
@@ -171,7 +174,6 @@ bool root_owner(struct disk *d, u32 index, const struct who *w);
 s64 root_vouch(struct disk *d, const struct who *w, u64 block, u8 op);
 
 // ---- what is around: the kernel or the host
-void xn_disk_add(struct disk *d, u64 blocks, u32 sector, u32 features); // state RAW
 void *xn_page(u32 ppn);
 u32 xn_page_new(const struct who *w, bool zero); // a cache page charged to w, nobody may map it; 0: none
 s64 xn_page_lend(const struct who *w, u32 ppn, bool cache); // the caller's own page; cache: unmapped, mappable by nobody
@@ -182,7 +184,6 @@ bool xn_page_may(const struct who *w, u32 ppn, u32 rights);
 bool xn_page_shared(u32 ppn); // names other than the payer's have access, and it is mapped
 u32 xn_frame_new(void); // a page of XN's own; 0: none
 void xn_frame_free(u32 ppn);
-void *xn_memory(u64 bytes); // for ever; zeroed; NULL
 u8 *xn_map_memory(struct disk *d, u64 bytes); // exposed
 void xn_word_pin(u64 word), xn_word_done(u64 word, u32 ops, u32 failed); // done also unpins
 void xn_changed(struct disk *d); // info->seq grew
