@@ -169,6 +169,7 @@ void kpage_free(u64 pa);
 u64 page_take(u8 type, u32 name);   // any free page: ppn or 0. Not zeroed. No quota
 void page_release(u64 ppn);         // to the free list
 bool page_may(const struct cap *c, u64 ppn, u32 rights);
+u64 page_cache_new(u32 name);       // charged to name, whose rights to it are none yet: ppn or 0
 void *expose(u64 va, u64 pa);       // map one page of exposed state; returns the kernel's view
 void *mmio_map(u64 pa, u64 len);
 
@@ -225,6 +226,7 @@ void pred_touch_info(const volatile void *word);
 void pred_touch_phys(u64 pa);
 
 // ---- net/net.c
+void disk_init(void);               // disk/calls.c: XN and the disks
 void net_init(void);                // links, rings, filters; the loop and the network devices
 extern u64 net_quiet_until;         // ns: earliest end of a time without network interrupts; ~0 if none
 void net_quiet_end(u64 now);        // ends those that are over at now

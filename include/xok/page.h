@@ -15,6 +15,7 @@ enum xok_page_type {
     XOK_PAGE_PT3,
     XOK_PAGE_PT4,    // root of an address space
     XOK_PAGE_KERNEL, // the kernel's own
+    XOK_PAGE_CACHE,  // a cached block (disk.h); its payer is acl[0]'s name, each entry's rights are what XN granted
 };
 
 enum xok_page_flag {

@@ -105,6 +105,7 @@ void kernel_main(u64 start_pa)
     entropy_init();
     console_init();
     net_init();
+    disk_init();
     env_boot(module.addr, module.size);
     processors_start();
     klog("xok: %u processors, %lu MiB free", info.cpu_count, info.pages_free / 256);

@@ -239,7 +239,7 @@ bool virtq_init(struct virtq *q, struct virtio *v, u32 index)
     return true;
 }
 
-bool virtq_add(struct virtq *q, u64 pa, u32 len, bool device_writes, u64 cookie)
+bool virtq_put(struct virtq *q, u64 pa, u32 len, u16 flags, u64 cookie)
 {
     if (!q->free_count)
         return false;
@@ -248,12 +248,17 @@ bool virtq_add(struct virtq *q, u64 pa, u32 len, bool device_writes, u64 cookie)
     q->free_count--;
     q->desc[i].addr = pa;
     q->desc[i].len = len;
-    q->desc[i].flags = device_writes ? 2 : 0;
+    q->desc[i].flags = flags;
     q->cookie[i] = cookie;
     q->avail[2 + q->avail_next++ % q->size] = i;
     __atomic_thread_fence(__ATOMIC_RELEASE);
     q->avail[1] = q->avail_next;
     return true;
+}
+
+bool virtq_add(struct virtq *q, u64 pa, u32 len, bool device_writes, u64 cookie)
+{
+    return virtq_put(q, pa, len, device_writes ? 2 : 0, cookie);
 }
 
 void virtq_kick(struct virtq *q)

@@ -10,7 +10,7 @@ struct virtio { // one device
     u32 notify_step;
     volatile u8 *msix;                       // PCI: table of two vectors or more
 };
-enum { VIRTIO_NET = 1, VIRTIO_CONSOLE = 3, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32 };
+enum { VIRTIO_NET = 1, VIRTIO_BLK = 2, VIRTIO_CONSOLE = 3, VIRTIO_F_INDIRECT = 28, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32 };
 enum { VIRTQ_SIZE = 64 }; // a queue's tables fit one page; drivers keep at most this many buffers posted
 
 struct virtq {
@@ -45,6 +45,7 @@ u32 virtio_queue_max(struct virtio *v, u32 index);
 volatile u16 *virtio_queue_set(struct virtio *v, u32 index, u32 size, u64 desc, u64 avail, u64 used);
 void virtio_doorbell(struct virtio *v, volatile u16 *doorbell, u16 index);
 bool virtq_init(struct virtq *q, struct virtio *v, u32 index);
+bool virtq_put(struct virtq *q, u64 pa, u32 len, u16 flags, u64 cookie); // the descriptor's flags as given
 bool virtq_add(struct virtq *q, u64 pa, u32 len, bool device_writes, u64 cookie); // false: full
 void virtq_kick(struct virtq *q);
 bool virtq_pop(struct virtq *q, u64 *cookie, u32 *len); // a buffer that the device is done with

@@ -260,11 +260,10 @@ static void heads_order(struct disk *d)
 
 static s64 catalogue_start(struct disk *d)
 {
-    struct who root = {.name = XOK_NAME_ROOT, .rights = XOK_ALL};
     for (u32 i = TYPES; i < JOURNAL; i++) {
         u32 p = cached(d, i);
         if (!p) {
-            p = xn_page_new(&root, true);
+            p = xn_frame_new();
             if (!p)
                 return XOK_E_NOMEM;
             entry_insert(d, i, p, XOK_T_XN, XOK_B_PINNED);

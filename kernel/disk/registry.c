@@ -57,9 +57,12 @@ void entry_remove(struct disk *d, u32 ppn)
     ring_leave(ppn);
     queue_take(d, ppn);
     dep_drop_all(ppn);
-    bool lent = b->flags & XOK_B_LENT;
+    u32 flags = b->flags;
     *b = (struct xok_block){.block = XOK_BLOCK_NONE};
-    xn_page_back(ppn, lent);
+    if (flags & XOK_B_PINNED)
+        xn_frame_free(ppn);
+    else
+        xn_page_back(ppn, flags & XOK_B_LENT);
 }
 
 void entry_dirty(struct disk *d, u32 ppn)

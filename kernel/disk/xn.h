@@ -174,6 +174,7 @@ bool root_owner(struct disk *d, u32 index, const struct who *w);
 s64 root_vouch(struct disk *d, const struct who *w, u64 block, u8 op);
 
 // ---- what is around: the kernel or the host
+struct disk *disk_new(void); // for a driver, to fill in: NULL when there are enough
 void *xn_page(u32 ppn);
 u32 xn_page_new(const struct who *w, bool zero); // a cache page charged to w, nobody may map it; 0: none
 s64 xn_page_lend(const struct who *w, u32 ppn, bool cache); // the caller's own page; cache: unmapped, mappable by nobody

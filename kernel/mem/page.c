@@ -235,7 +235,7 @@ void kpage_free(u64 pa)
 bool page_may(const struct cap *c, u64 ppn, u32 rights)
 {
     const struct xok_page_info *p = &pages[ppn];
-    if (XOK_ACL_NAME(p->acl[0]) == c->name && (c->rights & rights) == rights)
+    if (p->type == XOK_PAGE_USER && XOK_ACL_NAME(p->acl[0]) == c->name && (c->rights & rights) == rights)
         return true;
     for (int i = 0; i < XOK_PAGE_ACL; i++)
         if (p->acl[i] && cap_dominates(c, p->acl[i], rights))
@@ -260,6 +260,17 @@ static void page_give(u64 ppn, u32 name)
         p->flags = XOK_PAGE_ZEROED;
     }
     name_ref(name);
+}
+
+u64 page_cache_new(u32 name)
+{
+    u64 ppn = info.free_head;
+    if (!ppn || quota_charge(name, XOK_RES_PAGES, 1))
+        return 0;
+    page_give(ppn, name);
+    pages[ppn].type = XOK_PAGE_CACHE;
+    pages[ppn].acl[0] = XOK_ACL(name, 0);
+    return ppn;
 }
 
 s64 sys_page_alloc(u64 slot, u64 ppn, u64 count)

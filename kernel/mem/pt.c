@@ -52,7 +52,8 @@ static INLINE bool pages_ok(const struct cap *c, u64 ppn, u64 n, u32 rights)
     for (const struct xok_page_info *p = &pages[ppn], *end = p + n; p < end; p++)
         if (p->type != XOK_PAGE_USER || p->refs >= REFS_MAX ||
             !((fast && XOK_ACL_NAME(p->acl[0]) == c->name) || page_may(c, p - pages, rights)))
-            return false;
+            if (p->type != XOK_PAGE_CACHE || p->refs >= REFS_MAX || !page_may(c, p - pages, rights))
+                return false;
     return true;
 }
 
