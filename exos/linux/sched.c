@@ -54,20 +54,23 @@ CALL(sched_setaffinity)
 
 static bool real_time(u32 policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
 
+enum { SCHED_EXT = 7 };
+static bool ranged(u32 policy) { return policy <= SCHED_BATCH || (policy >= SCHED_IDLE && policy <= SCHED_EXT); }
+
 static bool policy_known(u32 policy) { return policy <= SCHED_BATCH || policy == SCHED_IDLE; }
 
 CALL(sched_get_priority_max)
 {
     UNUSED;
     u32 policy = a;
-    return policy_known(policy) || policy == SCHED_DEADLINE ? real_time(policy) ? 99 : 0 : -EINVAL;
+    return ranged(policy) ? real_time(policy) ? 99 : 0 : -EINVAL;
 }
 
 CALL(sched_get_priority_min)
 {
     UNUSED;
     u32 policy = a;
-    return policy_known(policy) || policy == SCHED_DEADLINE ? real_time(policy) : -EINVAL;
+    return ranged(policy) ? real_time(policy) : -EINVAL;
 }
 
 // policy -1: stays.

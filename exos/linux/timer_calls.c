@@ -97,27 +97,21 @@ _Static_assert(sizeof(struct sigevent_native) == 64, "struct sigevent");
 static s64 clock_for(s32 clock, struct alarm *t)
 {
     u64 now;
-    s64 r = clock_read(clock, &now);
-    if (r)
-        return r;
     switch (clock) {
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_REALTIME_COARSE:
-    case CLOCK_MONOTONIC_COARSE: return -EOPNOTSUPP;
+    case CLOCK_MONOTONIC_COARSE:
     case CLOCK_REALTIME_ALARM:
-    case CLOCK_BOOTTIME_ALARM:
-        if (!has_capability(CAP_WAKE_ALARM))
-            return -EPERM;
-        // fallthrough
+    case CLOCK_BOOTTIME_ALARM: return -EOPNOTSUPP;
     case CLOCK_REALTIME:
     case CLOCK_MONOTONIC:
     case CLOCK_BOOTTIME:
     case CLOCK_TAI:
         t->clock = CLOCK_MONOTONIC;
-        t->real = clock == CLOCK_REALTIME || clock == CLOCK_TAI || clock == CLOCK_REALTIME_ALARM;
+        t->real = clock == CLOCK_REALTIME || clock == CLOCK_TAI;
         return 0;
     case CLOCK_THREAD_CPUTIME_ID: t->clock = (s32)(~thread_self()->tid << 3 | 4 | 2); return 0;
-    default: t->clock = clock; return 0;
+    default: t->clock = clock; return clock_read(clock, &now);
     }
 }
 

@@ -178,6 +178,10 @@ struct proc *proc_first(void)
     p->rlim[RLIMIT_NOFILE] = (struct rlimit_native){1024, 65536};
     p->rlim[RLIMIT_NPROC] = (struct rlimit_native){15000, 15000};
     p->rlim[4].cur = 0; // RLIMIT_CORE
+    p->rlim[8] = (struct rlimit_native){8 << 20, 8 << 20}; // RLIMIT_MEMLOCK
+    p->rlim[11] = p->rlim[RLIMIT_NPROC]; // RLIMIT_SIGPENDING
+    p->rlim[12] = (struct rlimit_native){819200, 819200}; // RLIMIT_MSGQUEUE
+    p->rlim[13] = p->rlim[14] = (struct rlimit_native){0, 0}; // RLIMIT_NICE, RLIMIT_RTPRIO
     p->pid = p->pgid = p->sid = pid_take();
     p->exit_signal = 17;
     p->dumpable = true;

@@ -143,6 +143,11 @@ void timer_set(struct cpu *c)
     if (c->heap_len)
         want = MIN(want, env_by_index(c->heap[1])->deadline);
     want = MIN(want, net_quiet_until);
+    if (c->env) { // it may ring its doorbell and never leave: look every slot's length
+        u64 look = clock_ns() + XOK_SLOT_NS;
+        if (!c->timer_at || c->timer_at > look)
+            want = MIN(want, look);
+    }
     if (want == ~0ul || (c->timer_at && c->timer_at <= want))
         return;
     u64 now = clock_ns();
@@ -389,6 +394,8 @@ void timer_tick(void)
         e->regs.rax = 1;
         env_ready(e);
     }
+    if (c->env)
+        wakes_drain(c->env);
     if (c->env && now >= c->slice_end && c->runnable3)
         c->need_resched = true;
     timer_set(c);
