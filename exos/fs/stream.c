@@ -3,6 +3,7 @@
 #include "core/calls.h"
 #include "fs/stream.h"
 #include "fs/vfs.h"
+#include "vm/vm.h"
 
 enum { CALL_MAX = 65536 }; // bytes of one con_read or con_write
 
@@ -46,21 +47,79 @@ u64 stream_given(int port)
 
 static int port_of(struct file *f) { return (int)(u64)f->priv; }
 
-// Takes what has arrived, a page at a time, up to len.
-static s64 take(struct stream *s, int port, u64 buf, u64 len, char *page)
+// A page of the library's, got when it is first needed.
+struct bounce {
+    u64 ppn;
+};
+static void *bounce_page(struct bounce *b)
+{
+    if (!b->ppn)
+        b->ppn = page_get();
+    return b->ppn ? page_va(b->ppn) : NULL;
+}
+static void bounce_done(struct bounce *b)
+{
+    if (b->ppn)
+        page_put(b->ppn);
+}
+
+// One call. The kernel moves bytes straight from and to program memory; where that is not mapped yet (or
+// is the library's), they go through a page. How many; 0: none now; negative errno.
+static s64 receive(struct stream *s, int port, u64 buf, u64 len, struct bounce *b)
+{
+    len = MIN(len, CALL_MAX);
+    s64 n = user_va(buf, len) ? xok_con_read(FAMILY, port, (void *)buf, len) : XOK_E_FAULT;
+    bool direct = n != XOK_E_FAULT;
+    void *page = direct ? NULL : bounce_page(b);
+    if (!direct && !page)
+        return -ENOMEM;
+    if (!direct)
+        n = xok_con_read(FAMILY, port, page, MIN(len, PAGE));
+    if (n <= 0)
+        return n < 0 ? -EIO : 0;
+    s->taken += n;
+    s64 r = direct ? 0 : copy_out(buf, page, n);
+    return r ? r : n;
+}
+
+static s64 give(struct stream *s, int port, u64 buf, u64 len, struct bounce *b)
+{
+    len = MIN(len, CALL_MAX);
+    s64 n = user_va(buf, len) ? xok_con_write(FAMILY, port, (void *)buf, len) : XOK_E_FAULT;
+    if (n == XOK_E_FAULT) {
+        void *page = bounce_page(b);
+        len = MIN(len, PAGE);
+        s64 r = page ? copy_in(page, buf, len) : -ENOMEM;
+        if (r)
+            return r;
+        n = xok_con_write(FAMILY, port, page, len);
+    }
+    if (n > 0)
+        s->given += n;
+    return n < 0 ? -EIO : n;
+}
+
+// Takes what has arrived, up to len.
+static s64 take(struct stream *s, int port, u64 buf, u64 len, struct bounce *b)
 {
     u64 done = 0;
-    while (done < len) {
-        s64 n = xok_con_read(FAMILY, port, page, MIN(len - done, PAGE));
-        if (n <= 0)
-            break;
-        s->taken += n;
-        s64 r = copy_out(buf + done, page, n);
-        if (r)
-            return done ? (s64)done : r;
+    s64 n = 0;
+    while (done < len && (n = receive(s, port, buf + done, len - done, b)) > 0)
         done += n;
+    return done ? (s64)done : n;
+}
+
+// Sleeps until the port changes: 0, or -ERESTARTSYS.
+static s64 port_wait(struct stream *s, struct waiter *w)
+{
+    if (!w->q) {
+        waitq_add(&s->wait, w);
+        return 0; // look again before sleeping
     }
-    return done;
+    lock_drop(&s->lock);
+    s64 r = thread_sleep(0, true);
+    lock_take(&s->lock);
+    return r ? -ERESTARTSYS : 0;
 }
 
 static s64 stream_read(struct file *f, u64 buf, u64 len, u64 *pos)
@@ -68,70 +127,25 @@ static s64 stream_read(struct file *f, u64 buf, u64 len, u64 *pos)
     int port = port_of(f);
     struct stream *s = &streams[port];
     struct waiter w = {.thread = thread_self()};
-    u64 ppn = len ? page_get() : 0;
-    s64 r = 0;
+    struct bounce b = {0};
+    s64 r = 0, waited = 0;
     (void)pos;
-    if (!ppn)
-        return len ? -ENOMEM : 0;
+    if (!len)
+        return 0;
     lock_take(&s->lock);
     for (;;) {
-        r = take(s, port, buf, len, page_va(ppn));
+        r = take(s, port, buf, len, &b);
         if (r || s->taken >= s->end)
             break;
-        if (f->flags & O_NONBLOCK) {
-            r = -EAGAIN;
+        r = f->flags & O_NONBLOCK ? -EAGAIN : waited;
+        if (r)
             break;
-        }
-        if (!w.q) {
-            waitq_add(&s->wait, &w);
-            continue;
-        }
-        lock_drop(&s->lock);
-        r = thread_sleep(0, true);
-        lock_take(&s->lock);
-        if (r && !XOK_INFO->con[port].rx_bytes) {
-            r = -ERESTARTSYS;
-            break;
-        }
+        waited = port_wait(s, &w);
     }
     waitq_del(&w);
     lock_drop(&s->lock);
-    page_put(ppn);
+    bounce_done(&b);
     return r;
-}
-
-// All of n bytes at `from`, waiting for room; s->lock is held. How many went, or an error if none.
-static s64 put(struct stream *s, int port, const char *from, u64 n, bool block)
-{
-    struct waiter w = {.thread = thread_self()};
-    u64 done = 0;
-    s64 r = 0;
-    while (done < n) {
-        r = s->hup ? -EPIPE : xok_con_write(FAMILY, port, from + done, n - done);
-        if (r > 0) {
-            done += r, s->given += r;
-            continue;
-        }
-        if (r < 0 || !block) {
-            r = s->hup ? -EPIPE : r < 0 ? -EIO : -EAGAIN;
-            break;
-        }
-        if (!w.q) {
-            waitq_add(&s->wait, &w);
-            continue;
-        }
-        lock_drop(&s->lock);
-        r = thread_sleep(0, true);
-        lock_take(&s->lock);
-        if (r) {
-            r = -ERESTARTSYS;
-            break;
-        }
-    }
-    waitq_del(&w);
-    if (r == -EPIPE)
-        signal_thread(thread_self(), SIGPIPE_, NULL);
-    return done ? (s64)done : r;
 }
 
 s64 stream_offer(int port, const char *from, u64 n)
@@ -149,25 +163,28 @@ static s64 stream_write(struct file *f, u64 buf, u64 len, u64 *pos)
 {
     int port = port_of(f);
     struct stream *s = &streams[port];
-    u64 ppn = len ? page_get() : 0, done = 0;
+    struct waiter w = {.thread = thread_self()};
+    struct bounce b = {0};
+    u64 done = 0;
     s64 r = 0;
     (void)pos;
-    if (!ppn)
-        return len ? -ENOMEM : 0;
     lock_take(&s->lock);
     while (done < len) {
-        u64 n = MIN(len - done, PAGE);
-        r = copy_in(page_va(ppn), buf + done, n);
+        r = s->hup ? -EPIPE : give(s, port, buf + done, len - done, &b);
+        if (r > 0) {
+            done += r;
+            continue;
+        }
         if (!r)
-            r = put(s, port, page_va(ppn), n, !(f->flags & O_NONBLOCK));
-        if (r < 0)
-            break;
-        done += r;
-        if ((u64)r < n)
+            r = f->flags & O_NONBLOCK ? -EAGAIN : port_wait(s, &w);
+        if (r)
             break;
     }
+    waitq_del(&w);
     lock_drop(&s->lock);
-    page_put(ppn);
+    bounce_done(&b);
+    if (r == -EPIPE)
+        signal_thread(thread_self(), SIGPIPE_, NULL);
     return done ? (s64)done : r;
 }
 
