@@ -5,6 +5,7 @@
 #include "core/thread.h"
 #include "fs/console.h"
 #include "fs/fs.h"
+#include "net/keep.h"
 #include "proc/proc.h"
 
 struct thread *keeper;
@@ -45,7 +46,9 @@ void keeper_run(void)
 {
     for (;;) {
         console_look();
-        u64 next = timers_run(clock_mono_ns());
+        u64 next = timers_run(clock_mono_ns()), net = stack_keep(clock_mono_ns());
+        if (net && (!next || net < next))
+            next = net;
         thread_sleep(next, false);
     }
 }

@@ -6,6 +6,7 @@
 #include "fs/console.h"
 #include "fs/vfs.h"
 #include "linux/linux.h"
+#include "net/keep.h"
 #include "proc/proc.h"
 
 extern bool avx_ok;
@@ -146,6 +147,7 @@ void exos_start(u64 module_ppn, u64 module_pages)
     module_map(module_ppn, module_pages);
     keeper = thread_boot();
     fs_start((const void *)(MODULE_VA + h->data_off), h->data_size);
+    stack_start();
     program_start();
     keeper_run();
 }

@@ -184,6 +184,8 @@ CALL(listen)
         r = -EINVAL;
     }
     lock_drop(&net_lock);
+    if (!r && s->domain != AF_UNIX)
+        r = remote_listen(s);
     return done(&h, r);
 }
 
@@ -238,7 +240,7 @@ CALL(getpeername)
     s64 r = open(&h, a);
     if (r)
         return r;
-    bool known = h.s->state == SOCK_CONNECTED || (h.s->type == SOCK_DGRAM && h.s->peer_name.len > 2);
+    bool known = (h.s->state == SOCK_CONNECTED && !(h.s->tcp && remote_unconnected(h.s))) || (h.s->type == SOCK_DGRAM && h.s->peer_name.len > 2);
     struct address x = h.s->peer_name;
     if (known && !x.len)
         x.len = 2, x.family = h.s->domain;

@@ -48,7 +48,7 @@ static void again(struct dhcp *d)
 {
     u32 r;
     net_random(&r, sizeof r);
-    timer_set(d->nif->net, &d->timer, (4000ul << MIN(d->tries, (u8)4)) - 1000 + r % 2000);
+    wheel_set(d->nif->net, &d->timer, (4000ul << MIN(d->tries, (u8)4)) - 1000 + r % 2000);
     d->tries++;
 }
 
@@ -74,7 +74,7 @@ static void forget(struct dhcp *d)
     d->address = any;
 }
 
-static void dhcp_timer(struct net *net, struct timer *t)
+static void dhcp_timer(struct net *net, struct net_timer *t)
 {
     struct dhcp *d = container_of(t, struct dhcp, timer);
     u64 now = net_ms(net);
@@ -102,7 +102,7 @@ static void dhcp_timer(struct net *net, struct timer *t)
         d->state = now >= d->t2_ms ? DHCP_REBINDING : DHCP_RENEWING;
         send(d, REQUEST);
         u64 end = d->state == DHCP_RENEWING ? d->t2_ms : d->lease_ms;
-        timer_set(net, t, MAX((end - now) / 2, MIN(60000ul, end - now + 1)));
+        wheel_set(net, t, MAX((end - now) / 2, MIN(60000ul, end - now + 1)));
     }
 }
 
@@ -124,9 +124,9 @@ static void bound(struct dhcp *d, const struct ip *a, u64 lease, u64 t1, u64 t2)
     if (!ip_any(&d->router))
         route_add(net, &any, 0, &d->router, d->nif, 100);
     if (lease != 0xffffffff)
-        timer_set(net, &d->timer, MAX(t1, 1ul) * 1000);
+        wheel_set(net, &d->timer, MAX(t1, 1ul) * 1000);
     else
-        timer_clear(net, &d->timer);
+        wheel_clear(net, &d->timer);
     if (net->dhcp_bound)
         net->dhcp_bound(d);
 }

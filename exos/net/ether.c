@@ -90,7 +90,7 @@ static void neigh_free(struct net *net, struct neigh *n)
         b = &(*b)->next;
     *b = n->next;
     lru_unlink(net, n);
-    timer_clear(net, &n->timer);
+    wheel_clear(net, &n->timer);
     pending_drop(net, n);
     net->neighs--;
     net_free(n);
@@ -127,19 +127,19 @@ static void unreachable(struct net *net, struct neigh *n)
     }
 }
 
-static void neigh_timer(struct net *net, struct timer *t)
+static void neigh_timer(struct net *net, struct net_timer *t)
 {
     struct neigh *n = container_of(t, struct neigh, timer);
     if (n->state == NEIGH_REACHABLE) {
         n->state = NEIGH_STALE;
-        timer_set(net, t, STALE_MS);
+        wheel_set(net, t, STALE_MS);
     } else if (n->state == NEIGH_STALE || n->tries >= TRIES) {
         if (n->state == NEIGH_INCOMPLETE)
             unreachable(net, n);
         neigh_free(net, n);
     } else {
         n->tries++;
-        timer_set(net, t, RETRY_MS);
+        wheel_set(net, t, RETRY_MS);
         solicit(net, n);
     }
 }
@@ -197,10 +197,10 @@ void neigh_learn(struct net *net, struct netif *nif, const struct ip *a, const u
     lru_front(net, n);
     if (solicited) {
         n->state = NEIGH_REACHABLE;
-        timer_set(net, &n->timer, REACHABLE_MS);
+        wheel_set(net, &n->timer, REACHABLE_MS);
     } else if (!same) {
         n->state = NEIGH_STALE;
-        timer_set(net, &n->timer, STALE_MS);
+        wheel_set(net, &n->timer, STALE_MS);
     }
     pending_send(net, n);
 }
@@ -250,7 +250,7 @@ bool ether_send(struct net *net, struct netif *nif, const struct ip *hop, struct
         if (n->state == NEIGH_FREE) {
             n->state = NEIGH_INCOMPLETE;
             n->tries = 1;
-            timer_set(net, &n->timer, RETRY_MS);
+            wheel_set(net, &n->timer, RETRY_MS);
             solicit(net, n);
         }
         return ok;
@@ -258,7 +258,7 @@ bool ether_send(struct net *net, struct netif *nif, const struct ip *hop, struct
     if (n->state == NEIGH_STALE) {
         n->state = NEIGH_PROBE;
         n->tries = 0;
-        timer_set(net, &n->timer, DELAY_MS);
+        wheel_set(net, &n->timer, DELAY_MS);
     }
     return frame_send(net, nif, t, n->mac, type);
 }

@@ -23,7 +23,7 @@ static void frag_free(struct net *net, struct frag **at)
     net_free(f);
 }
 
-static void frag_expire(struct net *net, struct timer *t)
+static void frag_expire(struct net *net, struct net_timer *t)
 {
     for (struct frag **at = &net->frags; *at;) {
         if ((*at)->until_ms <= net_ms(net)) {
@@ -34,14 +34,14 @@ static void frag_expire(struct net *net, struct timer *t)
         }
     }
     if (net->frags)
-        timer_set(net, t, 1000);
+        wheel_set(net, t, 1000);
 }
 
 void frag_clear(struct net *net)
 {
     while (net->frags)
         frag_free(net, &net->frags);
-    timer_clear(net, &net->frag_timer);
+    wheel_clear(net, &net->frag_timer);
 }
 
 static struct frag **oldest(struct net *net)
@@ -64,8 +64,8 @@ static struct frag *frag_new(struct net *net)
     net->frags = f;
     net->nfrags++;
     net->frag_timer.fn = frag_expire;
-    if (!timer_armed(&net->frag_timer))
-        timer_set(net, &net->frag_timer, 1000);
+    if (!wheel_armed(&net->frag_timer))
+        wheel_set(net, &net->frag_timer, 1000);
     return f;
 }
 

@@ -1,6 +1,6 @@
 // Internet addresses inside the family (ip(7), ipv6(7)): ports, and connections between two of its own
 // sockets, which need no packets. IPv6 sockets take IPv4-mapped addresses.
-#include "net/sock.h"
+#include "net/family.h"
 
 enum { BUCKETS = 4096 };
 static struct sock *ports[BUCKETS]; // bound sockets, by port: net_lock
@@ -36,10 +36,13 @@ static bool is_own(const struct address *a)
 {
     static const u8 loopback[16] = {[15] = 1};
     u32 ip;
-    if (as_ip4(a, &ip))
-        return !ip || (ip & 0xff) == LOOPBACK_NET;
-    return !memcmp(a->in6.ip, loopback, 16);
+    if (as_ip4(a, &ip) ? !ip || (ip & 0xff) == LOOPBACK_NET : !memcmp(a->in6.ip, loopback, 16))
+        return true;
+    struct ip x = ip_of(a);
+    return addr_is_own(&stack, &x); // the table is small and seldom changes: no lock
 }
+
+bool inet_elsewhere(const struct address *a) { return !is_own(a); }
 
 static s64 address_check(struct sock *s, const struct address *a)
 {
@@ -110,6 +113,7 @@ static s64 bind_locked(struct sock *s, struct address *a)
     return 0;
 }
 
+static void inet_unbind(struct sock *s);
 static s64 inet_bind(struct sock *s, const struct address *given)
 {
     struct address a = *given;
@@ -123,8 +127,46 @@ static s64 inet_bind(struct sock *s, const struct address *given)
         return -EACCES;
     lock_take(&net_lock);
     r = bind_locked(s, &a);
+    if (!r) {
+        r = datagram_bind(s);
+        if (r)
+            inet_unbind(s);
+    }
     lock_drop(&net_lock);
     return r;
+}
+
+s64 inet_name_any(struct sock *s)
+{
+    struct address any = {.len = s->domain == AF_INET ? 16 : 28, .family = s->domain};
+    lock_take(&net_lock);
+    s64 r = s->hashed ? 0 : bind_locked(s, &any);
+    if (!r)
+        r = datagram_bind(s);
+    lock_drop(&net_lock);
+    return r ? r : s->udp ? 0 : -EINVAL; // bound to loopback, and sends elsewhere
+}
+
+static s64 datagram_peer(struct sock *s, const struct address *a)
+{
+    struct ip to = ip_of(a);
+    struct route r;
+    s64 err = inet_name_any(s);
+    if (err)
+        return err;
+    stack_take();
+    err = route_find(&stack, &to, NULL, &r);
+    stack_drop();
+    if (err)
+        return err;
+    s->peer_name = *a;
+    s->peer_name.len = s->domain == AF_INET ? 16 : 28;
+    if (is_any(&s->name)) {
+        u16 port = port_of(&s->name);
+        address_of(&s->name, s->domain, &r.src, port);
+    }
+    datagram_connect(s, a);
+    return 0;
 }
 
 static void inet_unbind(struct sock *s)
@@ -196,15 +238,18 @@ static s64 inet_connect(struct sock *s, const struct address *a, bool block)
 {
     if (a->len >= 2 && a->family == AF_UNSPEC && s->type == SOCK_DGRAM) {
         s->peer_name.len = 0;
+        datagram_connect(s, NULL);
         return 0;
     }
     s64 r = address_check(s, a);
     if (r)
         return r;
+    if (s->tcp || (s->type == SOCK_STREAM && s->state == SOCK_IDLE && !is_own(a)))
+        return remote_connect(s, a, block);
+    if (s->type == SOCK_DGRAM && !is_own(a))
+        return datagram_peer(s, a);
     if (s->type == SOCK_STREAM && s->state != SOCK_IDLE)
         return s->state == SOCK_CONNECTED ? -EISCONN : -EINVAL;
-    if (!is_own(a))
-        return -ENETUNREACH;
     lock_take(&net_lock);
     r = name_give(s, a);
     struct address to = *a;

@@ -42,8 +42,8 @@ static s64 socket_set(struct sock *s, u32 name, u64 value, u32 len)
     switch (name) {
     case SO_REUSEADDR: s->reuse = (s->reuse & ~1) | (v ? 1 : 0); return 0;
     case SO_REUSEPORT: s->reuse = (s->reuse & ~2) | (v ? 2 : 0); return 0;
-    case SO_SNDBUF: case SO_SNDBUFFORCE: s->sndbuf = MIN(MAX((u32)v * 2ul, BUF_MIN * 2ul), (u64)BUF_MAX); return 0;
-    case SO_RCVBUF: case SO_RCVBUFFORCE: s->limit = MIN(MAX((u32)v * 2ul, (u64)BUF_MIN), (u64)BUF_MAX); return 0;
+    case SO_SNDBUF: case SO_SNDBUFFORCE: s->buf_set |= 2; s->sndbuf = MIN(MAX((u32)v * 2ul, BUF_MIN * 2ul), (u64)BUF_MAX); return 0;
+    case SO_RCVBUF: case SO_RCVBUFFORCE: s->buf_set |= 1; s->limit = MIN(MAX((u32)v * 2ul, (u64)BUF_MIN), (u64)BUF_MAX); return 0;
     case SO_DEBUG: case SO_DONTROUTE: case SO_BROADCAST: case SO_KEEPALIVE: case SO_OOBINLINE: case SO_NO_CHECK:
     case SO_PRIORITY: case SO_PASSCRED: case SO_RCVLOWAT: case SO_TIMESTAMP:
         s->options = v ? s->options | 1u << name : s->options & ~(1u << name);
@@ -76,7 +76,7 @@ static s64 tcp_set(struct sock *s, u32 name, u64 value, u32 len)
     }
 }
 
-s64 sock_option_set(struct sock *s, u32 level, u32 name, u64 value, u32 len)
+static s64 option_set(struct sock *s, u32 level, u32 name, u64 value, u32 len)
 {
     s32 v = 0;
     if (level == SOL_SOCKET)
@@ -96,6 +96,14 @@ s64 sock_option_set(struct sock *s, u32 level, u32 name, u64 value, u32 len)
         return 0;
     }
     return level == SOL_IP ? 0 : -ENOPROTOOPT;
+}
+
+s64 sock_option_set(struct sock *s, u32 level, u32 name, u64 value, u32 len)
+{
+    s64 r = option_set(s, level, name, value, len);
+    if (!r && (s->tcp || s->hear))
+        remote_options(s);
+    return r;
 }
 
 static s64 out(u64 value, u64 lenp, const void *from, u32 have)
@@ -118,7 +126,7 @@ static s64 socket_get(struct sock *s, u32 name, u64 value, u64 lenp)
     case SO_TYPE: v = s->type; break;
     case SO_DOMAIN: v = s->domain; break;
     case SO_PROTOCOL: v = s->protocol; break;
-    case SO_ERROR: v = __atomic_exchange_n(&s->error, 0, __ATOMIC_SEQ_CST); break;
+    case SO_ERROR: v = s->tcp ? remote_error(s) : __atomic_exchange_n(&s->error, 0, __ATOMIC_SEQ_CST); break;
     case SO_SNDBUF: v = s->sndbuf; break;
     case SO_RCVBUF: v = s->limit; break;
     case SO_ACCEPTCONN: v = s->state == SOCK_LISTENING; break;
@@ -154,6 +162,11 @@ static s64 tcp_get(struct sock *s, u32 name, u64 value, u64 lenp)
     case TCP_MAXSEG: v = 65483; break; // of the loopback interface
     case TCP_CONGESTION: return out(value, lenp, "cubic", 6);
     case TCP_INFO: {
+        u8 real[104];
+        if (s->tcp) {
+            remote_info(s, real);
+            return out(value, lenp, real, sizeof real);
+        }
         u8 info[104] = {s->state == SOCK_CONNECTED ? 1 : s->state == SOCK_LISTENING ? 10 : 7};
         return out(value, lenp, info, sizeof info);
     }

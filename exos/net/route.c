@@ -40,7 +40,7 @@ bool addr_is_own(struct net *net, const struct ip *a)
     return x && !(x->flags & (ADDR_TENTATIVE | ADDR_DUPLICATE));
 }
 
-static void dad_done(struct net *net, struct timer *t)
+static void dad_done(struct net *net, struct net_timer *t)
 {
     (void)net;
     struct addr *a = container_of(t, struct addr, dad);
@@ -65,7 +65,7 @@ struct addr *addr_add(struct netif *nif, const struct ip *ip, u32 plen, u32 flag
     net->route_gen++;
     if (flags & ADDR_TENTATIVE) {
         a->dad.fn = dad_done;
-        timer_set(net, &a->dad, 1000);
+        wheel_set(net, &a->dad, 1000);
         nd_solicit(net, nif, ip, NULL, true);
     } else if (ip_is4(ip) && !(nif->features & NETIF_LOOPBACK)) {
         arp_announce(nif, ip);
@@ -77,7 +77,7 @@ struct addr *addr_add(struct netif *nif, const struct ip *ip, u32 plen, u32 flag
 
 void addr_remove(struct net *net, struct addr *a)
 {
-    timer_clear(net, &a->dad);
+    wheel_clear(net, &a->dad);
     struct ip ip = a->ip;
     u32 plen = ip_is4(&ip) ? a->plen - 96 : a->plen;
     a->nif = NULL;

@@ -27,6 +27,7 @@ struct sock *sock_new(u32 domain, u32 type, u32 protocol)
     list_init(&s->queue);
     list_init(&s->backlog);
     list_init(&s->backlog_link);
+    list_init(&s->arrived);
     lock_take(&sock_all_lock);
     list_add_tail(&sock_all, &s->all);
     lock_drop(&sock_all_lock);
@@ -115,7 +116,10 @@ static void sock_release(struct file *f)
     s->state = SOCK_CLOSED;
     s->family->unbind(s);
     lock_drop(&net_lock);
+    remote_release(s);
+    datagram_release(s);
     if (was == SOCK_LISTENING) {
+        remote_unlisten(s);
         listener_close(s);
         wake(s);
     }
@@ -162,24 +166,30 @@ static s64 slept(s64 r) { return r == -ETIMEDOUT ? -EAGAIN : r ? -ERESTARTSYS : 
 // ---- connections
 s64 sock_accept(struct sock *s, bool block, struct sock **out)
 {
+    struct sock *remote = NULL;
     s64 r = 0;
     lock_take(&net_lock);
-    if (s->state != SOCK_LISTENING)
-        r = -EINVAL;
-    else if (list_empty(&s->backlog))
-        r = !block ? -EAGAIN
-                   : slept(waitq_until(&s->wait, &net_lock, !list_empty(&s->backlog) || s->state != SOCK_LISTENING,
-                                       deadline_of(s->rcvtimeo), true));
-    if (!r && list_empty(&s->backlog))
-        r = -EINVAL;
-    if (!r) {
+    while (!r) {
+        if (s->state != SOCK_LISTENING)
+            r = -EINVAL;
+        else if (!list_empty(&s->backlog) || (remote_ready(s) && (remote = remote_accept(s))))
+            break;
+        else
+            r = !block ? -EAGAIN
+                       : slept(waitq_until(&s->wait, &net_lock,
+                                           !list_empty(&s->backlog) || remote_ready(s) || s->state != SOCK_LISTENING,
+                                           deadline_of(s->rcvtimeo), true));
+    }
+    if (!r && remote) {
+        *out = remote;
+    } else if (!r) {
         struct sock *c = container_of(s->backlog.next, struct sock, backlog_link);
         list_del(&c->backlog_link);
         s->nbacklog--;
         *out = c;
     }
     lock_drop(&net_lock);
-    if (!r)
+    if (!r && !remote)
         waitq_wake(&s->space, 1, 0);
     return r;
 }
@@ -327,6 +337,10 @@ static s64 stream_send(struct sock *s, struct message *m, bool block)
     struct cursor c = {m->v, m->nv, 0};
     u64 done = 0;
     s64 r = 0;
+    if (s->tcp) {
+        r = remote_send(s, m, block);
+        return r == -EPIPE ? broken(m) : r;
+    }
     if (s->state != SOCK_CONNECTED)
         return s->state == SOCK_IDLE && s->domain == AF_UNIX ? -ENOTCONN : broken(m);
     struct sock *to = peer_of(s);
@@ -369,6 +383,11 @@ static s64 message_send(struct sock *s, struct message *m, bool block)
         r = -s->error;
         s->error = 0;
         return r;
+    }
+    const struct address *dest = m->name && m->name->len ? m->name : s->peer_name.len > 2 ? &s->peer_name : NULL;
+    if (s->domain != AF_UNIX && dest && dest->len >= 16 && dest->family == s->domain && inet_elsewhere(dest)) {
+        r = inet_name_any(s);
+        return r ? r : datagram_send(s, m, dest);
     }
     if (m->name && m->name->len)
         r = s->type == SOCK_SEQPACKET ? -EISCONN : s->family->target(s, m->name, &to);
@@ -430,11 +449,15 @@ static void drained(struct sock *s)
 
 static s64 readable_wait(struct sock *s, bool block, u64 deadline)
 {
+    datagram_collect(s);
     if (!list_empty(&s->queue) || s->eof || s->error)
         return 0;
     if (!block)
         return -EAGAIN;
-    return slept(waitq_until(&s->wait, &s->lock, !list_empty(&s->queue) || s->eof || s->error, deadline, true));
+    s64 r = slept(waitq_until(&s->wait, &s->lock, !list_empty(&s->queue) || !list_empty(&s->arrived) || s->eof || s->error,
+                              deadline, true));
+    datagram_collect(s);
+    return r;
 }
 
 static void take_extras(struct seg *g, struct message *m, bool peek)
@@ -493,6 +516,8 @@ static s64 stream_receive(struct sock *s, struct message *m, bool block)
     u64 done = 0, deadline = deadline_of(s->rcvtimeo);
     bool barrier = false;
     s64 r = 0;
+    if (s->tcp)
+        return remote_receive(s, m, block);
     if (s->state != SOCK_CONNECTED && !s->eof)
         return s->state == SOCK_LISTENING && s->domain == AF_UNIX ? -EINVAL : -ENOTCONN;
     if (!m->len && list_empty(&s->queue))
@@ -584,10 +609,13 @@ s64 sock_shutdown(struct sock *s, int how)
         s->family->unbind(s);
         s->state = SOCK_IDLE;
         lock_drop(&net_lock);
+        remote_unlisten(s);
         listener_close(s);
         wake(s);
         return 0;
     }
+    if (s->tcp)
+        return remote_shutdown(s, how);
     struct sock *p = peer_of(s);
     if (!p && s->state != SOCK_CONNECTED && !(s->type == SOCK_DGRAM && s->peer_name.len > 2))
         return -ENOTCONN;
@@ -646,9 +674,11 @@ static u32 sock_poll(struct file *f, struct waiter *w)
     if (w)
         waitq_add(&s->wait, w);
     if (s->state == SOCK_LISTENING)
-        return list_empty(&s->backlog) ? 0 : POLLIN;
+        return list_empty(&s->backlog) && !remote_ready(s) ? 0 : POLLIN;
+    if (s->tcp)
+        return remote_poll(s);
     u32 events = s->error ? POLLERR | POLLIN | POLLOUT : 0;
-    if (!list_empty(&s->queue) || s->eof)
+    if (!list_empty(&s->queue) || !list_empty(&s->arrived) || s->eof)
         events |= POLLIN;
     if (s->eof)
         events |= POLLRDHUP;
@@ -669,8 +699,13 @@ static s64 sock_ioctl(struct file *f, u64 cmd, u64 arg)
 {
     struct sock *s = f->priv;
     s32 n = 0;
+    if (s->tcp && (cmd == FIONREAD || cmd == TIOCOUTQ)) {
+        n = remote_queued(s, cmd == TIOCOUTQ);
+        return copy_out(arg, &n, sizeof n);
+    }
     if (cmd == FIONREAD) {
         lock_take(&s->lock);
+        datagram_collect(s);
         n = s->queued;
         if (s->type != SOCK_STREAM && !list_empty(&s->queue))
             n = container_of(s->queue.next, struct seg, link)->len;

@@ -11,7 +11,7 @@ enum { AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, AF_NETLINK = 16 }
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3, SOCK_SEQPACKET = 5, SOCK_TYPE = 15 };
 enum { IPPROTO_ICMP = 1, IPPROTO_TCP = 6, IPPROTO_UDP = 17 };
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_CTRUNC = 8, MSG_TRUNC = 0x20, MSG_DONTWAIT = 0x40, MSG_EOR = 0x80,
-       MSG_WAITALL = 0x100, MSG_ERRQUEUE = 0x2000, MSG_NOSIGNAL = 0x4000, MSG_WAITFORONE = 0x10000,
+       MSG_WAITALL = 0x100, MSG_ERRQUEUE = 0x2000, MSG_NOSIGNAL = 0x4000, MSG_MORE = 0x8000, MSG_WAITFORONE = 0x10000,
        MSG_CMSG_CLOEXEC = 0x40000000 };
 enum { SHUT_RD, SHUT_WR, SHUT_RDWR };
 enum { ADDR_MAX = 128, FDS_MAX = 253, PORT_FIRST = 32768, PORT_LAST = 60999 };
@@ -95,6 +95,14 @@ struct sock {
     u8 reuse;
     struct list all;          // sock_all_lock
     u64 ino;                  // of its file, 0 before there is one
+    // Of the TCP/IP stack (family.h), for what is not in this family: NULL each.
+    struct tcp *tcp;
+    struct tcp_listener *hear;
+    struct udp *udp;
+    struct list arrived;      // datagrams, under the stack's lock
+    u64 arrived_bytes;
+    bool connecting;          // nobody was told yet how connect() ended
+    u8 buf_set;               // 1 SO_RCVBUF, 2 SO_SNDBUF: set by the program
 };
 
 extern struct lock net_lock;
@@ -121,4 +129,34 @@ s64 sock_shutdown(struct sock *s, int how);
 s64 sock_option_set(struct sock *s, u32 level, u32 name, u64 value, u32 len);
 s64 sock_option_get(struct sock *s, u32 level, u32 name, u64 value, u64 len);
 struct creds creds_now(void);
+
+// remote.c, datagram.c: through the TCP/IP stack
+struct ip;
+struct ip ip_of(const struct address *a);
+u16 port_of(const struct address *a);
+void address_of(struct address *a, u32 domain, const struct ip *ip, u16 port);
+s64 remote_connect(struct sock *s, const struct address *a, bool block);
+s64 remote_listen(struct sock *s);              // s is named, and SOCK_LISTENING
+void remote_unlisten(struct sock *s);
+struct sock *remote_accept(struct sock *s);     // NULL: none is there
+bool remote_ready(const struct sock *s);
+s64 remote_send(struct sock *s, struct message *m, bool block);
+s64 remote_receive(struct sock *s, struct message *m, bool block);
+u32 remote_poll(struct sock *s);
+s64 remote_shutdown(struct sock *s, int how);
+void remote_release(struct sock *s);
+void remote_options(struct sock *s);
+s32 remote_error(struct sock *s);               // SO_ERROR, told once
+bool remote_unconnected(const struct sock *s);
+u32 remote_queued(struct sock *s, bool out);
+void remote_info(struct sock *s, u8 *info);     // 104 bytes
+s64 datagram_bind(struct sock *s);              // s has a name
+void datagram_connect(struct sock *s, const struct address *to); // NULL: from anybody again
+void datagram_release(struct sock *s);
+s64 datagram_send(struct sock *s, struct message *m, const struct address *to);
+void datagram_collect(struct sock *s);          // s->lock held
+void udp_arrived(void *owner, const struct ip *from, u16 port, const struct ip *to, const u8 *p, u32 len);
+void udp_told(void *owner, s32 err);
+bool inet_elsewhere(const struct address *a);   // not an address of this machine
+s64 inet_name_any(struct sock *s);              // any address, a port, and an endpoint in the stack
 #endif

@@ -63,20 +63,20 @@ bool ip_loopback(const struct ip *a);
 bool ip_prefix_eq(const struct ip *a, const struct ip *b, u32 bits);
 
 // ---- wheel.c: timers, in milliseconds. A timer is zero-filled before its first use.
-struct timer {
-    struct timer *next, **prev; // prev NULL: not armed
+struct net_timer {
+    struct net_timer *next, **prev; // prev NULL: not armed
     u64 due;
-    void (*fn)(struct net *net, struct timer *t);
+    void (*fn)(struct net *net, struct net_timer *t);
 };
 enum { WHEEL_LEVELS = 6, WHEEL_SLOTS = 64 };
 struct wheel {
     u64 now;
     u64 map[WHEEL_LEVELS]; // slots in use
-    struct timer *slot[WHEEL_LEVELS][WHEEL_SLOTS];
+    struct net_timer *slot[WHEEL_LEVELS][WHEEL_SLOTS];
 };
-static inline bool timer_armed(const struct timer *t) { return t->prev; }
-void timer_set(struct net *net, struct timer *t, u64 ms_from_now);
-void timer_clear(struct net *net, struct timer *t);
+static inline bool wheel_armed(const struct net_timer *t) { return t->prev; }
+void wheel_set(struct net *net, struct net_timer *t, u64 ms_from_now);
+void wheel_clear(struct net *net, struct net_timer *t);
 u64 wheel_next(const struct wheel *w); // when a timer may be due, ~0 if there is none
 
 // ---- ref.c: bytes in pages
@@ -157,7 +157,7 @@ struct addr {
     struct netif *nif; // NULL: free
     u8 plen, flags;
     u64 valid_ms, preferred_ms; // wheel time; ~0 for ever
-    struct timer dad;
+    struct net_timer dad;
     struct net *net;
 };
 struct route_entry {
@@ -192,7 +192,7 @@ struct neigh {
     struct netif *nif;
     struct net *net;
     u8 mac[6], state, tries, waiting;
-    struct timer timer;
+    struct net_timer timer;
     struct pending *first, *last;
 };
 struct neigh *neigh_find(struct net *net, struct netif *nif, const struct ip *a, bool create);
@@ -259,7 +259,7 @@ struct dhcp {
     u64 started_ms;
     char domain[64];
     struct udp udp;
-    struct timer timer;
+    struct net_timer timer;
 };
 void dhcp_start(struct netif *nif, struct dhcp *d);
 void dhcp_input(struct dhcp *d, const u8 *p, u32 len);
@@ -293,7 +293,7 @@ struct net {
     u32 neighs;
     struct frag *frags;
     u32 nfrags, frag_bytes;
-    struct timer frag_timer;
+    struct net_timer frag_timer;
     u16 ip_id;
     struct udp *udp[UDP_BUCKETS];
     u32 udp_next_port;

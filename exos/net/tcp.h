@@ -88,7 +88,7 @@ struct tcp {
     u32 rack_end, rack_rtt;    // rack_rtt: microseconds
     u32 tlp_end;
     u64 timer_due;             // ms; the wheel's may be earlier
-    struct timer timer, ack_timer, life;
+    struct net_timer timer, ack_timer, life;
     u64 last_rx_ms, last_tx_ms, probe_since_ms;
     u32 keep_idle, keep_interval, keep_count, user_timeout; // s, s, , ms; 0 default
     u32 rcv_space, rcv_copied; // window tuning: what was read per round trip
@@ -110,14 +110,14 @@ struct tcp_req { // half-open, passive
     u8 ws, tries;
     bool ws_ok, sack_ok, ts_ok;
     u64 sent;
-    struct timer timer;
+    struct net_timer timer;
 };
 
 struct tcp_wait { // TIME-WAIT
     struct conn c;
     u32 snxt, rnxt, wnd, ts_recent, ts_off;
     bool ts_ok;
-    struct timer timer;
+    struct net_timer timer;
 };
 
 struct tcp_listener {

@@ -165,9 +165,9 @@ static void queue_free(struct tcp *t)
 static void tcp_detach(struct tcp *t)
 {
     struct net *net = t->net;
-    timer_clear(net, &t->timer);
-    timer_clear(net, &t->ack_timer);
-    timer_clear(net, &t->life);
+    wheel_clear(net, &t->timer);
+    wheel_clear(net, &t->ack_timer);
+    wheel_clear(net, &t->life);
     if (t->hashed)
         conn_remove(net, &t->c);
     t->hashed = false;

@@ -45,7 +45,7 @@ static u32 cookie_ts(u32 now, const struct tcp_opts *o)
 // ---- records
 void req_free(struct net *net, struct tcp_req *r)
 {
-    timer_clear(net, &r->timer);
+    wheel_clear(net, &r->timer);
     conn_remove(net, &r->c);
     *r->prev = r->next;
     if (r->next)
@@ -67,7 +67,7 @@ static void syn_ack(struct net *net, struct tcp_req *r)
     tcp_send_bare(net, &b);
 }
 
-static void req_timer(struct net *net, struct timer *t)
+static void req_timer(struct net *net, struct net_timer *t)
 {
     struct tcp_req *r = container_of(t, struct tcp_req, timer);
     if (r->tries >= TCP_SYNACK_RETRIES) {
@@ -76,7 +76,7 @@ static void req_timer(struct net *net, struct timer *t)
     }
     r->tries++;
     syn_ack(net, r);
-    timer_set(net, t, (u64)TCP_RTO_START << r->tries);
+    wheel_set(net, t, (u64)TCP_RTO_START << r->tries);
 }
 
 static bool full(const struct tcp_listener *l) { return l->nready > l->backlog; }
@@ -132,7 +132,7 @@ void syn_input(struct net *net, struct tcp_listener *l, struct tcp_seg *s, u32 i
     r->ts_off = tcp_ts_offset(net, &r->c.la, &r->c.ra);
     r->sent = net->now;
     r->timer.fn = req_timer;
-    timer_set(net, &r->timer, TCP_RTO_START);
+    wheel_set(net, &r->timer, TCP_RTO_START);
     syn_ack(net, r);
 }
 

@@ -16,8 +16,8 @@ static void schedule(struct tcp *t)
     u64 now = net_ms(net);
     if (t->timer_kind == TCP_T_NONE)
         return;
-    if (!timer_armed(&t->timer) || t->timer.due > t->timer_due)
-        timer_set(net, &t->timer, t->timer_due > now ? t->timer_due - now : 1);
+    if (!wheel_armed(&t->timer) || t->timer.due > t->timer_due)
+        wheel_set(net, &t->timer, t->timer_due > now ? t->timer_due - now : 1);
 }
 
 static u64 backed_off(const struct tcp *t, u64 ms) { return MIN(ms << MIN(t->backoff, (u8)16), (u64)TCP_RTO_MAX); }
@@ -52,18 +52,18 @@ void tcp_arm(struct tcp *t)
 void tcp_arm_ack(struct tcp *t)
 {
     t->ack_late = true;
-    if (!timer_armed(&t->ack_timer))
-        timer_set(t->net, &t->ack_timer, TCP_DELACK);
+    if (!wheel_armed(&t->ack_timer))
+        wheel_set(t->net, &t->ack_timer, TCP_DELACK);
 }
 
 void tcp_arm_life(struct tcp *t)
 {
     if (t->closed && t->state == TCP_FIN_WAIT2)
-        timer_set(t->net, &t->life, TCP_WAIT_MS);
+        wheel_set(t->net, &t->life, TCP_WAIT_MS);
     else if (t->keepalive && (t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT))
-        timer_set(t->net, &t->life, (t->keep_idle ? t->keep_idle : KEEP_IDLE) * 1000ul);
+        wheel_set(t->net, &t->life, (t->keep_idle ? t->keep_idle : KEEP_IDLE) * 1000ul);
     else
-        timer_clear(t->net, &t->life);
+        wheel_clear(t->net, &t->life);
 }
 
 static bool gave_up(struct tcp *t)
@@ -136,7 +136,7 @@ static void syn_again(struct tcp *t)
     tcp_arm(t);
 }
 
-static void sent_timer(struct net *net, struct timer *w)
+static void sent_timer(struct net *net, struct net_timer *w)
 {
     struct tcp *t = container_of(w, struct tcp, timer);
     if (t->timer_kind == TCP_T_NONE)
@@ -159,7 +159,7 @@ static void sent_timer(struct net *net, struct timer *w)
     }
 }
 
-static void ack_timer(struct net *net, struct timer *w)
+static void ack_timer(struct net *net, struct net_timer *w)
 {
     struct tcp *t = container_of(w, struct tcp, ack_timer);
     (void)net;
@@ -167,7 +167,7 @@ static void ack_timer(struct net *net, struct timer *w)
         tcp_ack(t);
 }
 
-static void life_timer(struct net *net, struct timer *w)
+static void life_timer(struct net *net, struct net_timer *w)
 {
     struct tcp *t = container_of(w, struct tcp, life);
     if (t->closed) {
@@ -177,7 +177,7 @@ static void life_timer(struct net *net, struct timer *w)
     u64 idle = (t->keep_idle ? t->keep_idle : KEEP_IDLE) * 1000ul, quiet = net_ms(net) - t->last_rx_ms;
     u64 interval = (t->keep_interval ? t->keep_interval : KEEP_INTERVAL) * 1000ul;
     if (quiet < idle || t->una != t->nxt || t->unsent) {
-        timer_set(net, w, quiet < idle ? idle - quiet : idle);
+        wheel_set(net, w, quiet < idle ? idle - quiet : idle);
         return;
     }
     if (t->probes >= (t->keep_count ? t->keep_count : KEEP_COUNT)) {
@@ -187,7 +187,7 @@ static void life_timer(struct net *net, struct timer *w)
     }
     t->probes++;
     tcp_probe(t);
-    timer_set(net, w, interval);
+    wheel_set(net, w, interval);
 }
 
 void tcp_timers_init(struct tcp *t)

@@ -4,13 +4,13 @@
 
 void wait_free(struct net *net, struct tcp_wait *w)
 {
-    timer_clear(net, &w->timer);
+    wheel_clear(net, &w->timer);
     conn_remove(net, &w->c);
     net->ntimewait--;
     net_free(w);
 }
 
-static void wait_timer(struct net *net, struct timer *t) { wait_free(net, container_of(t, struct tcp_wait, timer)); }
+static void wait_timer(struct net *net, struct net_timer *t) { wait_free(net, container_of(t, struct tcp_wait, timer)); }
 
 void wait_start(struct tcp *t)
 {
@@ -34,7 +34,7 @@ void wait_start(struct tcp *t)
         return;
     }
     net->ntimewait++;
-    timer_set(net, &w->timer, TCP_WAIT_MS);
+    wheel_set(net, &w->timer, TCP_WAIT_MS);
 }
 
 static void wait_ack(struct net *net, struct tcp_wait *w)
@@ -58,7 +58,7 @@ bool wait_input(struct net *net, struct tcp_wait *w, struct tcp_seg *s)
     }
     u32 end = s->seq + s->len + !!(s->flags & TH_FIN);
     if (s->flags & TH_FIN && end == w->rnxt) { // our last ACK was lost
-        timer_set(net, &w->timer, TCP_WAIT_MS);
+        wheel_set(net, &w->timer, TCP_WAIT_MS);
         wait_ack(net, w);
     } else if ((s->len || s->flags & (TH_SYN | TH_FIN) || s->seq != w->rnxt) && rate_ok(net, &net->challenge_tokens, 1000)) {
         wait_ack(net, w);

@@ -3,7 +3,7 @@
 // of the lowest level in use is always the next to look at.
 #include "net/stack.h"
 
-static void place(struct wheel *w, struct timer *t)
+static void place(struct wheel *w, struct net_timer *t)
 {
     u64 diff = t->due ^ w->now;
     u32 level = diff ? (63 - (u32)__builtin_clzl(diff)) / 6 : 0;
@@ -12,7 +12,7 @@ static void place(struct wheel *w, struct timer *t)
         t->due = w->now | ((1ul << 36) - 1);
     }
     u32 s = t->due >> (6 * level) & (WHEEL_SLOTS - 1);
-    struct timer **head = &w->slot[level][s];
+    struct net_timer **head = &w->slot[level][s];
     t->next = *head;
     if (t->next)
         t->next->prev = &t->next;
@@ -21,12 +21,12 @@ static void place(struct wheel *w, struct timer *t)
     w->map[level] |= 1ul << s;
 }
 
-static void unlink(struct wheel *w, struct timer *t)
+static void unlink(struct wheel *w, struct net_timer *t)
 {
     *t->prev = t->next;
     if (t->next)
         t->next->prev = t->prev;
-    struct timer **base = &w->slot[0][0];
+    struct net_timer **base = &w->slot[0][0];
     if (!*t->prev && t->prev >= base && t->prev < base + WHEEL_LEVELS * WHEEL_SLOTS) {
         u64 n = t->prev - base;
         w->map[n / WHEEL_SLOTS] &= ~(1ul << (n % WHEEL_SLOTS));
@@ -34,19 +34,19 @@ static void unlink(struct wheel *w, struct timer *t)
     t->prev = NULL;
 }
 
-void timer_clear(struct net *net, struct timer *t)
+void wheel_clear(struct net *net, struct net_timer *t)
 {
     if (t->prev)
         unlink(&net->wheel, t);
 }
 
-void timer_set(struct net *net, struct timer *t, u64 ms)
+void wheel_set(struct net *net, struct net_timer *t, u64 ms)
 {
     struct wheel *w = &net->wheel;
     u64 due = net_ms(net) + MAX(ms, 1ul);
     if (due <= w->now)
         due = w->now + 1;
-    timer_clear(net, t);
+    wheel_clear(net, t);
     t->due = due;
     u64 before = net->wake_earlier ? wheel_next(w) : 0;
     place(w, t);
@@ -78,12 +78,12 @@ void net_timers(struct net *net)
         while (!w->map[level])
             level++;
         u32 s = __builtin_ctzl(w->map[level]);
-        struct timer *list = w->slot[level][s];
+        struct net_timer *list = w->slot[level][s];
         w->slot[level][s] = NULL;
         w->map[level] &= ~(1ul << s);
         list->prev = &list;
         while (list) {
-            struct timer *t = list;
+            struct net_timer *t = list;
             unlink(w, t);
             if (t->due > w->now)
                 place(w, t);

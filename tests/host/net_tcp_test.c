@@ -92,7 +92,7 @@ static void tell(struct tcp *t)
 {
     fprintf(stderr, "%p state %d una %u nxt %u wnd %u cwnd %u flight %u lost %p unsent %p timer %d due %lu armed %d now %lu rto %u backoff %d ca %d "
             "rnxt %u radv %u ooo %p rcvq %u queued %u\n", (void *)t, t->state, t->una - t->iss, t->nxt - t->iss, t->wnd, t->cwnd, t->flight, (void *)t->lostq.first,
-            (void *)t->unsent, t->timer_kind, t->timer_due, timer_armed(&t->timer), sim_now / 1000000, t->rto, t->backoff, t->ca, t->rnxt - t->irs,
+            (void *)t->unsent, t->timer_kind, t->timer_due, wheel_armed(&t->timer), sim_now / 1000000, t->rto, t->backoff, t->ca, t->rnxt - t->irs,
             t->radv - t->irs, (void *)t->ooo, t->rcvq.bytes, t->queued);
 }
 
