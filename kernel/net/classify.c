@@ -66,7 +66,7 @@ static u32 probe(const struct dpf *d, const struct dpf_plan *plan, const u8 *fra
         const struct dpf_shape *s = plan->shape[i];
         if (there[0] < s->need[0] || there[1] < s->need[1])
             continue;
-        u64 key[DPF_WORDS], h = s->seed;
+        u64 key[DPF_WORDS], h = 0;
         u32 n = s->words;
         for (u32 w = 0; w < n; w++) {
             key[w] = load64(base[s->base[w]] + s->offset[w]) & s->mask[w];
@@ -86,18 +86,26 @@ static u32 probe(const struct dpf *d, const struct dpf_plan *plan, const u8 *fra
 
 static struct dpf_fragment *fragment_slot(struct dpf *d, const u64 *key)
 {
-    u64 x = d->shape[0].seed;
+    u64 x = 0;
     for (u32 i = 0; i < DPF_KEY; i++)
         x = (x ^ key[i]) * d->shape[i].mul[0];
     return &d->fragment[x >> 56];
 }
 
-static u32 classify_slow(struct dpf *d, u32 nic, const u8 *frame, u32 len, bool outgoing)
+static u32 plan_run(struct dpf *d, u32 nic, const struct headers *h, const u8 *frame, u32 len)
+{
+    const struct dpf_plan *plan = &d->plan[d->plan_of[nic][h->class]];
+    if (plan->code && h->transport && len >= plan->need[0] && len >= h->transport + plan->need[1])
+        return plan->code(frame, frame + h->transport);
+    return probe(d, plan, frame, len, h->transport);
+}
+
+static __attribute__((noinline)) u32 classify_slow(struct dpf *d, u32 nic, const u8 *frame, u32 len, bool outgoing)
 {
     struct headers h;
     headers_of(frame, len, &h);
     if (!h.fragment)
-        return probe(d, &d->plan[d->plan_of[nic][h.class]], frame, len, h.transport);
+        return plan_run(d, nic, &h, frame, len);
     h.key[4] |= (u64)(nic << 1 | outgoing) << 48;
     struct dpf_fragment *slot = fragment_slot(d, h.key);
     if (!h.first && !__builtin_memcmp(slot->key, h.key, sizeof h.key)) {
@@ -105,7 +113,7 @@ static u32 classify_slow(struct dpf *d, u32 nic, const u8 *frame, u32 len, bool 
         if (x)
             return x;
     }
-    u32 x = probe(d, &d->plan[d->plan_of[nic][h.class]], frame, len, h.transport);
+    u32 x = plan_run(d, nic, &h, frame, len);
     if (x && h.first) {
         __builtin_memcpy(slot->key, h.key, sizeof h.key);
         slot->filter = d->filter[x].id;
@@ -115,10 +123,13 @@ static u32 classify_slow(struct dpf *d, u32 nic, const u8 *frame, u32 len, bool 
 
 u32 dpf_classify(struct dpf *d, u32 nic, const u8 *frame, u32 len, bool outgoing)
 {
-    u32 transport = 14 + (frame[14] & 15) * 4;
-    if (load16(frame + 12) != LE_IPV4 || load16(frame + 20) & (LE_OFFSET | LE_MORE) || len < 34 || transport < 34)
-        return classify_slow(d, nic, frame, len, outgoing);
-    return probe(d, &d->plan[d->plan_of[nic][256 + frame[23]]], frame, len, transport);
+    // The usual frames: IPv4 without options, and IPv6, whole.
+    if (load16(frame + 12) == LE_IPV4 && frame[14] == 0x45 && !(load16(frame + 20) & (LE_OFFSET | LE_MORE)) &&
+        len >= d->entry[nic][frame[23]].need)
+        return d->entry[nic][frame[23]].code(frame, frame + 34);
+    if (load16(frame + 12) == LE_IPV6 && frame[20] != NEXT_FRAGMENT && len >= d->entry[nic][256 + frame[20]].need)
+        return d->entry[nic][256 + frame[20]].code(frame, frame + 54);
+    return classify_slow(d, nic, frame, len, outgoing);
 }
 
 static void swap(u8 *a, u8 *b, u32 n)

@@ -16,15 +16,18 @@ static u64 random_next(struct dpf *d) // xorshift64* (Marsaglia 2003, Vigna 2014
     return d->random * 0x2545f4914f6cdd1d;
 }
 
-void dpf_init(struct dpf *d, struct xok_filter_info *filters, bool (*grow)(u32), u64 seed)
+void dpf_init(struct dpf *d, struct xok_filter_info *filters, bool (*grow)(u32), u64 seed, u8 *text,
+              const u8 *text_runs, u32 text_size)
 {
+    d->text = text, d->text_runs = text_runs, d->text_size = text_size;
     d->filter = filters;
     d->grow = grow;
     d->random = seed | 1;
     d->high = 1;
+    for (u32 i = 0; i < XOK_NIC_MAX * 512; i++)
+        d->entry[i / 512][i % 512].need = ~0ul;
     for (u32 i = 0; i < DPF_SHAPES; i++) {
         struct dpf_shape *s = &d->shape[i];
-        s->seed = random_next(d);
         for (u32 w = 0; w < DPF_WORDS; w++)
             s->mul[w] = random_next(d) | 1;
     }
@@ -129,7 +132,7 @@ static void key_of(const struct dpf_shape *s, const u8 *value, u64 *key)
 
 static u32 *bucket_of(struct dpf *d, const struct dpf_shape *s, const u64 *key)
 {
-    u64 h = s->seed;
+    u64 h = 0;
     for (u32 w = 0; w < s->words; w++)
         h += key[w] * s->mul[w];
     return &d->bucket[h >> (64 - DPF_BUCKET_BITS)];
@@ -165,7 +168,7 @@ static bool before(const struct dpf_shape *a, const struct dpf_shape *b)
 
 static bool plan_make(struct dpf *d, u32 nic, u32 class, struct dpf_plan *p)
 {
-    p->count = 0;
+    p->count = p->need[0] = p->need[1] = 0;
     for (u32 i = 0; i < DPF_SHAPES; i++) {
         struct dpf_shape *s = &d->shape[i];
         if (!s->count || s->nic != nic || !class_has(s->class, class))
@@ -176,6 +179,8 @@ static bool plan_make(struct dpf *d, u32 nic, u32 class, struct dpf_plan *p)
         for (; at && before(s, p->shape[at - 1]); at--)
             p->shape[at] = p->shape[at - 1];
         p->shape[at] = s;
+        for (u32 k = 0; k < 2; k++)
+            p->need[k] = s->need[k] > p->need[k] ? s->need[k] : p->need[k];
     }
     return true;
 }
@@ -207,6 +212,7 @@ static bool plans_make(struct dpf *d)
             d->plan_of[nic][c] = used++;
         }
     }
+    dpf_compile(d, used);
     return true;
 }
 

@@ -22,7 +22,6 @@ enum { DPF_CLASSES = 3 * 256, DPF_V4 = 1000, DPF_V6 = 1001, DPF_ANY = 1002 };
 struct dpf_shape {
     u64 mask[DPF_WORDS];
     u64 mul[DPF_WORDS];     // hash multipliers: secret, so that nobody can choose keys that collide
-    u64 seed;
     u16 offset[DPF_WORDS];
     u8 base[DPF_WORDS];     // 0 frame, 1 transport
     u8 words;
@@ -33,13 +32,17 @@ struct dpf_shape {
     u8 bytes[DPF_BYTES];    // mask by byte, class included
 };
 
+typedef u32 dpf_code(const u8 *frame, const u8 *transport); // of frames long enough for all shapes
+
 struct dpf_plan {
+    dpf_code *code; // NULL: there was no room for it
     u32 count;
+    u32 need[2];    // bytes that some shape looks at, by base
     struct dpf_shape *shape[DPF_PLAN];
 };
 
 struct dpf_links { // of a filter, private
-    u32 next;          // hash chain, or free list
+    u32 next;          // hash chain, or free list. First, in 16 bytes: compile.c
     u32 before, after; // filters of its shape
     u32 generation;    // of the index
 };
@@ -54,6 +57,13 @@ struct dpf {
     bool (*grow)(u32 index);            // makes filter[index] writable; false: no memory
     u32 high, count, free;
     u64 random;
+    u8 *text;           // writable view of the machine code,
+    const u8 *text_runs; // where it runs
+    u32 text_size;
+    struct {
+        dpf_code *code;
+        u64 need;       // bytes of a frame with a usual IP header
+    } entry[XOK_NIC_MAX][512]; // by class - 256
     u8 plan_of[XOK_NIC_MAX][DPF_CLASSES]; 
     struct dpf_plan plan[DPF_PLANS];
     struct dpf_shape shape[DPF_SHAPES]; // in use while it has filters
@@ -62,7 +72,10 @@ struct dpf {
     struct dpf_fragment fragment[DPF_FRAGMENTS];
 };
 
-void dpf_init(struct dpf *d, struct xok_filter_info *filters, bool (*grow)(u32), u64 seed);
+// text, text_runs: two views of text_size bytes for machine code; 0 bytes: none is made.
+void dpf_init(struct dpf *d, struct xok_filter_info *filters, bool (*grow)(u32), u64 seed, u8 *text,
+              const u8 *text_runs, u32 text_size);
+void dpf_compile(struct dpf *d, u32 plans); // compile.c: after the plans changed
 
 // Index of the filter whose frame this is, 0 if nobody's. len >= 14; DPF_READ bytes at frame are readable.
 // outgoing: the frame is the mirror of one to be sent (fragments of the two ways are never taken for each other).

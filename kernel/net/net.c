@@ -1,6 +1,14 @@
 // Links: frames that arrive, interrupts and polling, the calls on filters.
 #include "net/net.h"
 
+// Machine code of filters: pages of the kernel's text, written through the direct map, where they are data.
+__asm__(".section .text.dpf, \"ax\", @progbits\n"
+        "        .balign 4096\n"
+        "dpf_text: .fill 65536, 1, 0xcc\n"
+        "dpf_text_end:\n"
+        "        .text\n");
+extern const u8 dpf_text[], dpf_text_end[];
+
 struct dpf dpf;
 struct nic nics[XOK_NIC_MAX];
 struct xok_net_info *net;
@@ -56,7 +64,8 @@ void net_init(void)
     filters_grow(0);
     ring_infos_grow(0);
     entropy_get(&seed, sizeof seed);
-    dpf_init(&dpf, (void *)(XOK_FILTERS_VA + EXPOSED_ALIAS), filters_grow, seed);
+    dpf_init(&dpf, (void *)(XOK_FILTERS_VA + EXPOSED_ALIAS), filters_grow, seed, phys_to_virt(virt_to_phys(dpf_text)),
+             dpf_text, dpf_text_end - dpf_text);
     nic_add(loop_mac, 65521, XOK_NIC_CSUM | XOK_NIC_TSO4 | XOK_NIC_TSO6 | XOK_NIC_RX_CSUM | XOK_NIC_RX_TSO, NULL);
     virtio_net_init();
 }
