@@ -88,7 +88,7 @@ u64 code_work_size(const struct code_source *source);
 // Verifies a program and compiles it into out[0..out_len). out NULL: only finds program->size. `where`: the address
 // at which the text will run (only helper calls depend on it). 0, or -1 and *error. Time: linear, at most
 // CODE_VISITS_MAX visits of an instruction by the verifier and 6 by the rest.
-#define CODE_VISITS_MAX 24
+#define CODE_VISITS_MAX 40
 s32 code_load(const struct code_abi *abi, const struct code_source *source, void *work, u64 work_len, void *out,
               u64 out_len, u64 where, struct code_program *program, struct code_error *error);
 

@@ -14,7 +14,8 @@ static u64 stack_top_va(const struct comp *c) { return CODE_VA(CODE_STACK_INDEX)
 u8 reg_read(struct comp *c, u32 r, u8 scratch)
 {
     if (r != R_FP) {
-        c->mentioned |= 1u << r, c->reads |= 1u << r;
+        c->mentioned |= 1u << r;
+        c->reads |= (u32)c->s.r[r].entry << r;
         return reg_map[r];
     }
     if (!c->calls) {
@@ -177,10 +178,11 @@ static void jump(struct comp *c, struct insn i)
     if (insn_alu(i) == JA) {
         if (back) {
             charge(c, c->at - target + 1);
-            stub_fail(c, CC_S, CODE_E_FUEL);
-        }
-        if (target != c->at + 1)
+            x_jcc(&c->t, CC_NS, c->v->native[target]);
+            stub_fail(c, 16, CODE_E_FUEL);
+        } else if (target != c->at + 1) {
             x_jmp(&c->t, c->v->native[target]);
+        }
         return;
     }
     compare(c, i);
@@ -252,6 +254,22 @@ static void insn(struct comp *c, const struct func *f, bool sub)
     }
 }
 
+// A copy with an addition to it is one instruction of the machine. True if it was that.
+static bool fused(struct comp *c)
+{
+    if (c->at + 1 >= c->block_end)
+        return false;
+    struct insn i = c->v->insns[c->at], n = c->v->insns[c->at + 1];
+    bool reg = n.op == (ALU64 | ADD | X);
+    if (i.op != (ALU64 | MOV | X) || i.off || i.src == R_FP || n.dst != i.dst)
+        return false;
+    if (n.op != (ALU64 | ADD) && (!reg || n.src == R_FP || n.src == i.dst))
+        return false;
+    u8 from = reg_read(c, i.src, NOREG), with = reg ? reg_read(c, n.src, NOREG) : NOREG;
+    x_lea(&c->t, reg_write(c, i.dst), (struct mem){from, with, reg ? 0 : n.imm});
+    return true;
+}
+
 static void block(struct comp *c, const struct block *b, const struct func *f, bool sub)
 {
     c->s = c->v->in[b - c->v->blocks];
@@ -265,9 +283,16 @@ static void block(struct comp *c, const struct block *b, const struct func *f, b
             stub_fail(c, 16, CODE_E_DEAD);
             continue;
         }
-        insn(c, f, sub);
+        bool two = fused(c);
+        if (!two)
+            insn(c, f, sub);
         windows_update(c, c->v->insns[c->at]);
         state_step(c->v, &c->s, c->at);
+        if (two) {
+            c->v->native[++c->at] = c->t.at;
+            windows_update(c, c->v->insns[c->at]);
+            state_step(c->v, &c->s, c->at);
+        }
     }
 }
 

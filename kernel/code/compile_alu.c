@@ -110,12 +110,14 @@ static void byte_swap(struct comp *c, struct insn i, u8 d)
 static void move(struct comp *c, struct insn i, bool wide)
 {
     struct text *t = &c->t;
-    u8 d = reg_write(c, i.dst);
+    u8 d = reg_map[i.dst];
     if (!(i.op & X)) {
+        reg_write(c, i.dst);
         x_const(t, d, wide ? (u64)(s64)i.imm : (u32)i.imm);
         return;
     }
     u8 s = reg_read(c, i.src, d);
+    reg_write(c, i.dst);
     switch (i.off) {
     case 0:
         if (s != d || !wide)

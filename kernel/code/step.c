@@ -77,7 +77,7 @@ static const char *step_access(struct verify *v, struct state *s, u32 base, u32 
     if (loaded && a.index == CODE_TABLE_INDEX && size == 8 && a.lo == a.hi && (a.lo + from) % 8 == 0) {
         u32 index = (a.lo + from) / 16 + 1;
         const struct code_region_type *t = &v->abi->region[index - 1];
-        *loaded = (a.lo + from) % 16 ? (struct val){t->min_len, t->max_len, t->min_len != t->max_len, V_NUM, index}
+        *loaded = (a.lo + from) % 16 ? (struct val){t->min_len, t->max_len, t->min_len != t->max_len, V_NUM, index, false}
                                      : (struct val){.kind = V_PTR, .index = index};
     }
     access_learn(s, base, &a, from, to);
@@ -158,7 +158,7 @@ const char *state_step(struct verify *v, struct state *s, u32 at)
     case ALU: case ALU64: return step_alu(s, i);
     case LD:
         s->r[i.dst] = i.src == LDDW_RODATA
-                          ? (struct val){v->insns[at + 1].imm, v->insns[at + 1].imm, 0, V_PTR, CODE_RODATA_INDEX}
+                          ? (struct val){v->insns[at + 1].imm, v->insns[at + 1].imm, 0, V_PTR, CODE_RODATA_INDEX, false}
                           : val_const((u64)(u32)i.imm | (u64)v->insns[at + 1].imm << 32);
         return NULL;
     case LDX: case ST: case STX: return step_memory(v, s, i);

@@ -3,7 +3,7 @@
 
 struct val val_any(void)
 {
-    return (struct val){INT64_MIN_, INT64_MAX_, 1, V_NUM, 0};
+    return (struct val){INT64_MIN_, INT64_MAX_, 1, V_NUM, 0, false};
 }
 
 static struct val num(s64 lo, s64 hi, u64 step)
@@ -12,7 +12,7 @@ static struct val num(s64 lo, s64 hi, u64 step)
         step = 0;
     else if (!step || lo == INT64_MIN_)
         step = 1;
-    return (struct val){lo, hi, step, V_NUM, 0};
+    return (struct val){lo, hi, step, V_NUM, 0, false};
 }
 
 static u64 gcd(u64 a, u64 b)
@@ -50,9 +50,11 @@ struct val val_join(struct val a, struct val b)
 {
     if (a.kind == V_UNINIT || b.kind == V_UNINIT)
         return (struct val){0};
+    struct val v = val_any();
+    v.entry = a.entry | b.entry;
     if (a.kind != b.kind || (a.kind == V_PTR && a.index != b.index))
-        return val_any();
-    struct val v = a;
+        return v;
+    v.kind = a.kind, v.index = a.index;
     v.lo = a.lo < b.lo ? a.lo : b.lo;
     v.hi = a.hi > b.hi ? a.hi : b.hi;
     v.step = gcd(gcd(a.step, b.step), a.lo < b.lo ? (u64)b.lo - (u64)a.lo : (u64)a.lo - (u64)b.lo);

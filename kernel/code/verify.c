@@ -1,11 +1,12 @@
 // The verifier: control flow, then abstract interpretation over blocks.
 //
 // Time is linear in the program. A block is looked at again only when the state at its start grows: the first
-// visits join exactly or widen, later ones give up the register that still moves, the last ones give up all but
-// what is initialised, so that no block is visited more than CODE_VISITS_MAX times.
+// visits join exactly, the next widen to constants of the program, then to infinity, and the last ones give up all
+// but what is initialised, so that no block is visited more than CODE_VISITS_MAX times: VISITS_MOVING, and once for
+// each register that turns out uninitialised or to hold its first value still.
 #include "verify.h"
 
-enum { VISITS_EXACT = 2, VISITS_WIDEN = 8, VISITS_MOVING = 11, NARROWING = 2 };
+enum { VISITS_EXACT = 2, VISITS_WIDEN = 12, VISITS_MOVING = 20, NARROWING = 2 };
 
 static s32 refuse(struct verify *v, u32 at, const char *reason)
 {
@@ -312,7 +313,15 @@ static void join_exact(struct state *to, const struct state *from)
 
 static bool val_same(struct val a, struct val b)
 {
-    return a.lo == b.lo && a.hi == b.hi && a.step == b.step && a.kind == b.kind && a.index == b.index;
+    return a.lo == b.lo && a.hi == b.hi && a.step == b.step && a.kind == b.kind && a.index == b.index &&
+           a.entry == b.entry;
+}
+
+static void give_up(struct val *v)
+{
+    bool entry = v->entry;
+    *v = val_any();
+    v->entry = entry;
 }
 
 // Joins `from` into the state at the start of a block; true if that changed it.
@@ -336,7 +345,7 @@ static bool join_into(struct verify *v, u32 block, const struct state *from)
         if (j->kind == V_UNINIT)
             continue;
         if (b->visits >= VISITS_WIDEN)
-            *j = val_any();
+            *j = val_widen(to->r[r], *j, NULL, 0);
         else if (b->visits >= VISITS_EXACT && v->flags[b->first] & (F_HEAD | F_FUNC))
             *j = val_widen(to->r[r], *j, v->limits, v->limit_count);
     }
@@ -352,7 +361,7 @@ static bool join_into(struct verify *v, u32 block, const struct state *from)
     if (b->visits++ >= VISITS_MOVING) {
         for (u32 r = 0; r < 10; r++)
             if (joined.r[r].kind != V_UNINIT)
-                joined.r[r] = val_any();
+                give_up(&joined.r[r]);
         for (u32 k = 1; k <= v->abi->region_count; k++)
             joined.min[k] = v->abi->region[k - 1].min_len;
     }
@@ -429,12 +438,14 @@ static struct state start_state(const struct verify *v)
         s.min[k + 1] = abi->region[k].min_len;
     for (u32 k = 0; k < 2; k++) {
         struct val length = {abi->region[k].min_len, abi->region[k].max_len,
-                             abi->region[k].min_len != abi->region[k].max_len, V_NUM, k + 1};
+                             abi->region[k].min_len != abi->region[k].max_len, V_NUM, k + 1, false};
         bool there = k < abi->region_count;
         s.r[1 + 2 * k] = there ? (struct val){.kind = V_PTR, .index = k + 1} : val_const(0);
         s.r[2 + 2 * k] = there ? length : val_const(0);
     }
     s.r[5] = (struct val){.kind = V_PTR, .index = CODE_TABLE_INDEX};
+    for (u32 r = 1; r <= 5; r++)
+        s.r[r].entry = true;
     return s;
 }
 
@@ -442,6 +453,8 @@ static void interpret_states(struct verify *v)
 {
     struct state start = start_state(v);
     struct flow f = {.v = v, .to = enqueue};
+    for (u32 k = 0; k < v->abi->region_count; k++)
+        limit_add(v, v->abi->region[k].max_len);
     for (u32 k = 0; k < v->block_count; k++)
         v->in[k].min[0] = 0;
     enqueue(&f, 0, &start);

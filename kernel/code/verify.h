@@ -19,13 +19,14 @@ struct val {
     u64 step;   // all values are lo + a multiple of step; 0: lo == hi
     u8 kind;
     u8 index; // V_PTR: region; V_NUM: it is the length of this region, 0: it is not
+    bool entry; // may still be what the register held when the program started
 };
 struct state {
     struct val r[10];
     u32 min[CODE_REGIONS_MAX + 1]; // region of index i is known to have min[i] bytes; [0] != 0: reached
 };
 
-static inline struct val val_const(s64 n) { return (struct val){n, n, 0, V_NUM, 0}; }
+static inline struct val val_const(s64 n) { return (struct val){n, n, 0, V_NUM, 0, false}; }
 struct val val_any(void);
 bool val_clip(struct val *v, s64 lo, s64 hi); // narrow to [lo, hi]; false: nothing is left
 struct val val_join(struct val a, struct val b);
@@ -67,7 +68,7 @@ struct verify {
     u32 *queue;
     u32 block_count, func_count, depth;
     bool recursive;
-    s64 limits[16]; // constants that the program compares with: where widening stops first
+    s64 limits[24]; // constants that the program compares with: where widening stops first
     u32 limit_count;
     struct code_error *error;
 };
