@@ -172,6 +172,13 @@ bool page_may(const struct cap *c, u64 ppn, u32 rights);
 u64 page_cache_new(u32 name);       // charged to name, whose rights to it are none yet: ppn or 0
 void *expose(u64 va, u64 pa);       // map one page of exposed state; returns the kernel's view
 void *mmio_map(u64 pa, u64 len);
+u64 *kernel_entry(u64 va, int level); // of the kernel's own tables, made if absent; NULL: no memory
+#define TEXT_POOL 0x200000ul
+extern u64 text_pool; // physical address of the memory that only downloaded code lies in
+
+// ---- mem/text.c; what it offers to others: code/code.h
+void text_init(void);
+void kernel_selftest(void) __attribute__((weak)); // tests/guest/code
 
 // ---- mem/space.c, mem/pt.c; tables themselves: mem/table.h
 extern u64 kernel_space;            // PML4 of the kernel's half

@@ -91,6 +91,7 @@ void kernel_main(u64 start_pa)
         module = *(struct start_module *)phys_to_virt(s->module_list);
     page_init(start_pa);
     kernel_space = virt_to_phys(boot_pml4);
+    text_init();
     info.magic = XOK_INFO_MAGIC;
     info.version = 1;
     info.cpu_count = 1;
@@ -106,6 +107,8 @@ void kernel_main(u64 start_pa)
     console_init();
     net_init();
     disk_init();
+    if (kernel_selftest)
+        kernel_selftest();
     env_boot(module.addr, module.size);
     processors_start();
     klog("xok: %u processors, %lu MiB free", info.cpu_count, info.pages_free / 256);

@@ -7,6 +7,7 @@ u64 page_count;
 extern u64 boot_pml4[512], boot_pdpt_low[512];
 extern char kernel_start[];
 
+u64 text_pool;
 static u64 bump; // early allocations: physical, upward from the kernel's end, until the free list stands
 #define SECRET XOK_ACL(0xffffffu, 0) // acl[0] of a free page whose content was the kernel's: always zeroed
 
@@ -19,7 +20,7 @@ static u64 bump_take(u64 size, u64 align)
 }
 
 // ---- the kernel's own mappings -------------------------------------------------------------------------
-static u64 *kernel_entry(u64 va, int level)
+u64 *kernel_entry(u64 va, int level)
 {
     u64 *table = boot_pml4;
     for (int l = 4; l > level; l--) {
@@ -155,6 +156,7 @@ void page_init(u64 start_info)
         direct_map(from, to, 0);
         page_count = to / XOK_PAGE_SIZE;
     }
+    text_pool = bump_take(TEXT_POOL, 0x200000);
     size = (page_count * sizeof *pages + 0x1fffff) & ~0x1ffffful;
     pages = phys_to_virt(bump_take(size, 0x200000));
     for (u64 at = 0; at < size; at += 0x200000)
