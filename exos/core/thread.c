@@ -124,8 +124,6 @@ s64 thread_affinity(struct thread *t, u64 allowed)
             t->slot[cpu] = XOK_SLOT_ANY;
         }
     t->affinity = allowed;
-    if (t == thread_self() && !(allowed >> t->ctl->cpu & 1))
-        xok_yield(0);
     return 0;
 }
 

@@ -19,17 +19,9 @@ static struct timeval_native to_timeval(u64 ns)
     return (struct timeval_native){us / 1000000, us % 1000000};
 }
 
-// The clock's time now, for one of the timers.
-static u64 base_of(struct alarm *a)
-{
-    u64 ns = 0;
-    clock_read(a->clock, &ns);
-    return ns;
-}
-
 static void set_relative(struct alarm *a, u64 left, u64 interval)
 {
-    alarm_set(a, left ? base_of(a) + left : 0, interval);
+    alarm_set(a, left ? alarm_now(a) + left : 0, interval);
 }
 
 CALL(alarm)
@@ -202,7 +194,7 @@ CALL(timer_settime)
         u64 shift = t->real ? clock_real_ns() - clock_mono_ns() : 0;
         value = value > shift ? value - shift : 1;
     } else if (value) {
-        value += base_of(t);
+        value += alarm_now(t);
     }
     alarm_set(t, value, interval);
     timer_drop();

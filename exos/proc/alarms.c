@@ -8,14 +8,28 @@ enum { SI_TIMER = -2, LOOK_NS = 1000000, IDLE_LOOK_NS = 20000000, IGNORED_NS = 1
 
 static bool by_cpu(const struct alarm *a) { return a->clock != CLOCK_MONOTONIC; }
 
-static u64 now_of(const struct alarm *a)
+// A process or thread that has gone uses no more time.
+static u64 cpu_now(const struct alarm *a)
 {
-    u64 ns;
+    s32 id = ~(a->clock >> 3);
+    struct proc *p = a->clock & 4 ? NULL : proc_find(id);
+    struct thread *t = a->clock & 4 ? thread_find(id) : NULL;
+    return p ? proc_cpu_ns(p) : t ? thread_cpu_ns(t) : a->looked;
+}
+
+u64 alarm_now(const struct alarm *a)
+{
     if (!by_cpu(a))
         return clock_mono_ns();
     if (a->clock == CLOCK_PROCESS_CPUTIME_ID)
         return proc_cpu_ns(a->proc);
-    return clock_read(a->clock, &ns) ? a->looked : ns; // a thread that has gone uses no more
+    bool mine = lock_mine(&proc_lock);
+    if (!mine)
+        lock_take(&proc_lock);
+    u64 ns = cpu_now(a);
+    if (!mine)
+        lock_drop(&proc_lock);
+    return ns;
 }
 
 static void alarm_fired(struct timer *timer);
@@ -56,7 +70,7 @@ static void alarm_fired(struct timer *timer)
     struct alarm *a = container_of(timer, struct alarm, timer);
     struct alarms *s = a->proc->alarms;
     lock_take(&proc_lock);
-    u64 now = now_of(a);
+    u64 now = alarm_now(a);
     lock_take(&s->values);
     bool due = a->deadline && now >= a->deadline;
     if (a->deadline && !due) {
@@ -86,12 +100,13 @@ void alarm_delivered(struct proc *p, struct siginfo_native *info)
     lock_take(&s->lock);
     struct alarm *a = alarm_find(s, (s32)info->field[0]);
     if (a && a->queued) {
-        u64 now = now_of(a);
+        u64 now = alarm_now(a);
         lock_take(&s->values);
         a->queued = false;
         a->overrun = 0;
         if (a->deadline && a->interval) {
-            a->overrun = MIN(period_next(a, now), 0x7ffffffful);
+            u64 missed = period_next(a, now);
+            a->overrun = MIN(missed, 0x7ffffffful);
             arm(a, now);
         }
         info->field[0] = (u32)a->id | (u64)a->overrun << 32;
@@ -103,8 +118,10 @@ void alarm_delivered(struct proc *p, struct siginfo_native *info)
 void alarm_left(struct alarm *a, u64 *left, u64 *interval)
 {
     struct alarms *s = a->proc->alarms;
-    u64 now = now_of(a);
+    u64 now = alarm_now(a);
     lock_take(&s->values);
+    if (!by_cpu(a)) // as late as the deadline that it is compared with
+        now = clock_mono_ns();
     *interval = a->interval;
     *left = !a->deadline ? 0 : a->deadline > now ? a->deadline - now : 1;
     if (a->deadline && a->deadline <= now && (a->id >= 0 || a->notify == SIGEV_NONE))
@@ -116,7 +133,7 @@ void alarm_set(struct alarm *a, u64 deadline, u64 interval)
 {
     struct alarms *s = a->proc->alarms;
     timer_disarm(&a->timer);
-    u64 now = now_of(a);
+    u64 now = alarm_now(a);
     lock_take(&s->values);
     a->deadline = deadline, a->interval = interval;
     a->looked = ~0ul;

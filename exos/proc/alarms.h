@@ -36,6 +36,7 @@ void alarms_exit(struct proc *p);           // all go. No lock held
 s64 alarm_new(struct proc *p, struct alarm *like); // its id; -EAGAIN
 struct alarm *alarm_find(struct alarms *s, s32 id); // alarms->lock held
 void alarm_delete(struct alarms *s, struct alarm *a); // likewise
+u64 alarm_now(const struct alarm *a); // its clock
 // Reads what is left and the interval, and sets both anew (left 0: disarms). alarms->lock held.
 void alarm_left(struct alarm *a, u64 *left, u64 *interval);
 void alarm_set(struct alarm *a, u64 deadline, u64 interval);

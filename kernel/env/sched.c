@@ -479,6 +479,14 @@ s64 sys_slot_alloc(u64 slot, u64 target, u64 cpu, u64 pos)
     return pos;
 }
 
+static bool holds_slot(const struct env *e, u32 cpu)
+{
+    for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff])
+        if ((s - 1) >> 16 == cpu)
+            return true;
+    return false;
+}
+
 s64 sys_slot_free(u64 slot, u64 cpu, u64 pos)
 {
     struct cap c;
@@ -490,18 +498,14 @@ s64 sys_slot_free(u64 slot, u64 cpu, u64 pos)
     if (!cap_slot(this_cpu()->env, slot, &c) || !cap_over(&c, e->name, XOK_W))
         return XOK_E_CAP;
     slot_take(e, cpu, pos);
+    if (e->running_on == cpu + 1 && !holds_slot(e, cpu)) { // it goes on where it still has one
+        cpus[cpu].need_resched = true;
+        apic_ipi(cpus[cpu].apic_id, VECTOR_KICK);
+    }
     return 0;
 }
 
 // ---- giving up the processor ----------------------------------------------------------------------------------------------------
-static bool holds_slot(const struct env *e, u32 cpu)
-{
-    for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff])
-        if ((s - 1) >> 16 == cpu)
-            return true;
-    return false;
-}
-
 // May `to` run here at once? It must be ready, not on another processor, and hold a slot of this one. The
 // caller then switches to it, so one that wakes for this need not be marked runnable in between.
 static bool may_donate(struct cpu *c, struct env *to)
