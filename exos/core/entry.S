@@ -1,7 +1,8 @@
 // Every way into ExOS and out of it: the user interrupt page, bounced and patched system calls, upcalls.
 //
-// All ways in build a struct uregs at the top of the thread's ExOS stack. The way out reads that frame
-// and nothing else, so an upcall that arrives between `exit_begin` and `exit_end` simply starts it again.
+// A program's registers lie in a struct uregs at the top of the thread's ExOS stack (%gs:T_REGS); each way in
+// fills what it must. A way out reads that frame (and the processor's own on the exception stack) and changes
+// neither, so an upcall that arrives between its label and its `_end` simply starts it again.
 #include "core/offsets.h"
 #include "xok/layout.h"
 
@@ -26,139 +27,171 @@ uidt:
         .endr
         .balign 4096
 
-// ---- fast calls: no frame, nothing held; an upcall treats them as the program's own code -----------
-        .section .text.fast, "ax"
-        .globl  fast_getpid
-fast_getpid:
-        mov     %gs:T_PID, %eax
-        jmp     *%rcx
-
+// ---- the program's registers, at the top of the thread's ExOS stack: rsp points to struct uregs ----------
         .text
         .globl  exos_text_begin
-exos_text_begin:
+        .set    exos_text_begin, uidt   // who is in a stub there is on the way in
 
-.macro PUSH_REGS rcx=%rcx, r11=%r11
-        push    %rdi
-        push    %rsi
-        push    %rdx
-        push    \rcx
-        push    %rax
-        push    %r8
-        push    %r9
-        push    %r10
-        push    \r11
-        push    %rbx
-        push    %rbp
-        push    %r12
-        push    %r13
-        push    %r14
-        push    %r15
+// What a C function may change. A call or a fault that no signal follows needs no more.
+.macro SAVE_ARGS
+        mov     %rdi, REGS_RDI(%rsp)
+        mov     %rsi, REGS_RSI(%rsp)
+        mov     %rdx, REGS_RDX(%rsp)
+        mov     %r10, REGS_R10(%rsp)
+        mov     %r8, REGS_R8(%rsp)
+        mov     %r9, REGS_R9(%rsp)
+.endm
+.macro LOAD_ARGS
+        mov     REGS_RDI(%rsp), %rdi
+        mov     REGS_RSI(%rsp), %rsi
+        mov     REGS_RDX(%rsp), %rdx
+        mov     REGS_R10(%rsp), %r10
+        mov     REGS_R8(%rsp), %r8
+        mov     REGS_R9(%rsp), %r9
+.endm
+// What C functions keep: still the program's when they have returned.
+.macro SAVE_KEPT
+        mov     %rbx, REGS_RBX(%rsp)
+        mov     %rbp, REGS_RBP(%rsp)
+        mov     %r12, REGS_R12(%rsp)
+        mov     %r13, REGS_R13(%rsp)
+        mov     %r14, REGS_R14(%rsp)
+        mov     %r15, 0(%rsp)
+.endm
+// Where the program goes on, from a frame as the processor pushes it at rip(reg).
+.macro SAVE_PLACE reg, at=0, by=%rax
+        mov     \at(\reg), \by
+        mov     \by, REGS_RIP(%rsp)
+        mov     16+\at(\reg), \by
+        mov     \by, REGS_RFLAGS(%rsp)
+        mov     24+\at(\reg), \by
+        mov     \by, REGS_RSP(%rsp)
+.endm
+// After a syscall instruction rcx and r11 hold these.
+.macro SAVE_SYSCALL_LOSS
+        mov     REGS_RIP(%rsp), %rcx
+        mov     %rcx, REGS_RCX(%rsp)
+        mov     REGS_RFLAGS(%rsp), %rcx
+        mov     %rcx, REGS_R11(%rsp)
 .endm
 
-// ---- int $0x7e at a patched site: the frame is on the exception stack --------------------------------
+// ---- int $0x7e at a patched site: the frame stays on the exception stack, which nothing uses meanwhile ------
 int_entry:
-        mov     %rsp, %r11
-        mov     %gs:T_STACK, %rsp
-        push    $XOK_USER_SS
-        push    24(%r11)
-        push    16(%r11)
-        push    $XOK_USER_CS
-        push    (%r11)
-        mov     %eax, %ecx
-        push    %rcx
-        PUSH_REGS (%r11), 16(%r11)
-        jmp     call_linux
+        mov     %gs:T_REGS, %rsp
+        SAVE_ARGS
+        mov     %eax, %eax
+        mov     %rax, REGS_ORIG_RAX(%rsp)
+        cld
+        cmp     $LINUX_CALLS, %eax
+        jae     1f
+        lea     linux_fast(%rip), %r11
+        mov     %r10, %rcx
+        incq    linux_direct(%rip)
+        call    *(%r11,%rax,8)          // what looks at the registers, or is not there, is linux_full
+int_return:
+        cmpl    $0, %gs:T_PENDING
+        jne     int_work
+        LOAD_ARGS
+        mov     %gs:T_EXC, %rsp
+        mov     (%rsp), %rcx
+        mov     16(%rsp), %r11
+        iretq
+int_return_end:
+1:      lea     int_return(%rip), %r11
+        push    %r11
+        jmp     linux_full
+
+int_work:
+        SAVE_KEPT
+        mov     %rax, REGS_RAX(%rsp)
+        mov     %gs:T_EXC, %rcx
+        SAVE_PLACE %rcx
+        SAVE_SYSCALL_LOSS
+        jmp     exit_work
 
 // ---- a jump from a patched site's stub: rcx is the return address ----------------------------------------
         .globl  jump_entry
 jump_entry:
-        mov     %rsp, %gs:T_SCRATCH
-        mov     %gs:T_STACK, %rsp
-        push    $XOK_USER_SS
-        push    %gs:T_SCRATCH
+        mov     %rsp, %r11
+        mov     %gs:T_REGS, %rsp
+        SAVE_ARGS
+        mov     %rcx, REGS_RIP(%rsp)
+        mov     %r11, REGS_RSP(%rsp)
         pushf
-        push    $XOK_USER_CS
-        push    %rcx
-        push    %rax
-        PUSH_REGS
-        jmp     call_linux
+        pop     %rcx
+        mov     %rcx, REGS_RFLAGS(%rsp)
+        mov     %eax, %eax
+        mov     %rax, REGS_ORIG_RAX(%rsp)
+        cld
+        cmp     $LINUX_CALLS, %eax
+        jae     1f
+        lea     linux_fast(%rip), %r11
+        mov     %r10, %rcx
+        incq    linux_direct(%rip)
+        call    *(%r11,%rax,8)
+jump_return:
+        cmpl    $0, %gs:T_PENDING
+        jne     jump_work
+        LOAD_ARGS
+        mov     REGS_RIP(%rsp), %rcx
+        mov     REGS_RFLAGS(%rsp), %r11
+        push    %r11
+        popf
+        mov     REGS_RSP(%rsp), %rsp
+        jmp     *%rcx
+jump_return_end:
+1:      lea     jump_return(%rip), %r11
+        push    %r11
+
+// A call by the long way: every register in its place. On the stack: where the short way would go back to.
+        .globl  linux_full
+linux_full:
+        pop     %rcx
+        SAVE_KEPT
+        lea     int_return(%rip), %r11
+        cmp     %r11, %rcx
+        jne     1f
+        mov     %gs:T_EXC, %rcx
+        SAVE_PLACE %rcx
+1:      SAVE_SYSCALL_LOSS
+        mov     %rsp, %rdi
+        call    linux_call
+        jmp     exit_full
+
+jump_work:
+        SAVE_KEPT
+        mov     %rax, REGS_RAX(%rsp)
+        SAVE_SYSCALL_LOSS
+        jmp     exit_work
 
 // ---- a syscall instruction that the kernel sent back --------------------------------------------------------
         .globl  bounce_entry
 bounce_entry:
-        mov     %rsp, %gs:T_SCRATCH
-        mov     %gs:T_STACK, %rsp
+        mov     %rsp, %r11
+        mov     %gs:T_REGS, %rsp
+        SAVE_ARGS
+        SAVE_KEPT
+        mov     %r11, REGS_RSP(%rsp)
+        mov     %eax, %eax
+        mov     %rax, REGS_ORIG_RAX(%rsp)
         mov     %gs:T_CTL, %r11
-        push    $XOK_USER_SS
-        push    %gs:T_SCRATCH
-        push    CTL_BOUNCE_RFLAGS(%r11)
-        push    $XOK_USER_CS
-        push    CTL_BOUNCE_RIP(%r11)
-        mov     %eax, %ecx
-        push    %rcx
-        PUSH_REGS CTL_BOUNCE_RIP(%r11), CTL_BOUNCE_RFLAGS(%r11)
+        mov     CTL_BOUNCE_RIP(%r11), %rcx
+        mov     %rcx, REGS_RIP(%rsp)
+        mov     CTL_BOUNCE_RFLAGS(%r11), %rcx
+        mov     %rcx, REGS_RFLAGS(%rsp)
+        SAVE_SYSCALL_LOSS
         cld
-        mov     %rsp, %gs:T_REGS
         mov     %rsp, %rdi
         call    linux_bounce            // counts, traces, may patch the site
-        jmp     1f
-
-call_linux:
-        cld
-        mov     %rsp, %gs:T_REGS
-        cmpb    $0, linux_slow(%rip)    // --strace
-        jne     2f
-        cmp     $LINUX_CALLS, %eax
-        jae     2f
-        mov     %eax, %eax
-        lea     linux_table(%rip), %r11
-        mov     (%r11,%rax,8), %rax
-        test    %rax, %rax
-        jz      2f
-        incq    linux_direct(%rip)
-        mov     %r10, %rcx
-        call    *%rax
-        mov     %rax, REGS_RAX(%rsp)
-1:
-        .globl  exit_begin
-exit_begin:
-exit_call:
-        cmpl    $0, %gs:T_PENDING
-        jne     exit_work
-        pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbp
-        pop     %rbx
-        pop     %r11
-        pop     %r10
-        pop     %r9
-        pop     %r8
-        pop     %rax
-        add     $8, %rsp                // rcx becomes the return address, as after a syscall instruction
-        pop     %rdx
-        pop     %rsi
-        pop     %rdi
-        add     $8, %rsp
-        pop     %rcx
-        add     $8, %rsp
-        popf
-        pop     %rsp
-        jmp     *%rcx
-exit_call_end:
-
-2:      mov     %rsp, %rdi
-        call    linux_call
-        jmp     exit_call
+        jmp     exit_full
 
 exit_work:
         mov     %rsp, %rdi
         call    thread_return_work
+        .globl  exit_full
 exit_full:
         cmpl    $0, %gs:T_PENDING
         jne     exit_work
-        .globl  exit_full
         pop     %r15
         pop     %r14
         pop     %r13
@@ -189,23 +222,51 @@ fault_entry:
         lea     16(%rsp), %rcx                  // the frame
         cmp     $exos_text_size, %rax
         jb      fault_inside
-        mov     %rcx, %gs:T_SCRATCH
-        mov     %gs:T_STACK, %rsp
-        push    $XOK_USER_SS
-        push    FRAME_RSP(%rcx)
-        push    FRAME_RFLAGS(%rcx)
-        push    $XOK_USER_CS
-        push    FRAME_RIP(%rcx)
-        push    $-1
+        mov     %gs:T_REGS, %rsp
+        SAVE_ARGS
+        mov     %r11, REGS_R11(%rsp)
         mov     -8(%rcx), %rax
-        PUSH_REGS -16(%rcx)
-        mov     %rsp, %gs:T_REGS
+        mov     %rax, REGS_RAX(%rsp)
+        mov     -16(%rcx), %rax
+        mov     %rax, REGS_RCX(%rsp)
+        SAVE_PLACE %rcx, FRAME_RIP
+        movq    $-1, REGS_ORIG_RAX(%rsp)
         cld
         mov     %rsp, %rdi
         mov     FRAME_ADDR(%rcx), %rsi
         mov     FRAME_ERROR(%rcx), %rdx
         call    fault_program
-        jmp     exit_full
+fault_return:
+        cmpl    $0, %gs:T_PENDING
+        jne     fault_work
+        LOAD_ARGS
+        mov     REGS_R11(%rsp), %r11
+        mov     REGS_RCX(%rsp), %rcx
+        mov     REGS_RAX(%rsp), %rax
+        add     $REGS_RIP, %rsp
+        iretq
+fault_return_end:
+fault_work:
+        SAVE_KEPT
+        jmp     exit_work
+
+.macro PUSH_REGS rcx=%rcx
+        push    %rdi
+        push    %rsi
+        push    %rdx
+        push    \rcx
+        push    %rax
+        push    %r8
+        push    %r9
+        push    %r10
+        push    %r11
+        push    %rbx
+        push    %rbp
+        push    %r12
+        push    %r13
+        push    %r14
+        push    %r15
+.endm
 
 // ExOS itself touched program memory (or is wrong): handled on the stack it was using.
 fault_inside:
@@ -247,6 +308,18 @@ fault_inside:
         iretq
 
 // ---- upcall: somebody set thread->pending --------------------------------------------------------------------------
+// A way out that has already looked at `pending` looks again: rax is rip, 16(%rsp) the frame.
+.macro AGAIN from, to
+        lea     \from(%rip), %rcx
+        cmp     %rcx, %rax
+        jb      9f
+        lea     \to(%rip), %rcx
+        cmp     %rcx, %rax
+        jae     9f
+        lea     \from(%rip), %rcx
+        jmp     notify_again
+9:
+.endm
         .globl  notify_entry
 notify_entry:
         push    %rax
@@ -256,26 +329,15 @@ notify_entry:
         sub     %rcx, %rax
         cmp     $exos_text_size, %rax
         jae     notify_program
-        // In ExOS: the exit path will look. If it has already looked, let it look again.
         mov     16+FRAME_RIP(%rsp), %rax
-        lea     exit_begin(%rip), %rcx
-        cmp     %rcx, %rax
-        jb      1f
-        lea     exit_call_end(%rip), %rcx
-        cmp     %rcx, %rax
-        jae     3f
-        lea     exit_call(%rip), %rcx
-        jmp     4f
-3:      lea     exit_full(%rip), %rcx
-        cmp     %rcx, %rax
-        jb      1f
-        lea     exit_full_end(%rip), %rcx
-        cmp     %rcx, %rax
-        jae     1f
-        lea     exit_full(%rip), %rcx
-4:      mov     %rcx, 16+FRAME_RIP(%rsp)
-        mov     %gs:T_STACK, %rcx
-        sub     $REGS_SIZE, %rcx
+        AGAIN   int_return, int_return_end
+        AGAIN   jump_return, jump_return_end
+        AGAIN   exit_full, exit_full_end
+        AGAIN   fault_return, fault_return_end
+        jmp     1f
+notify_again:
+        mov     %rcx, 16+FRAME_RIP(%rsp)
+        mov     %gs:T_REGS, %rcx
         mov     %rcx, 16+FRAME_RSP(%rsp)
 1:      mov     %gs:T_CTL, %rcx
         movq    $0, CTL_MASK(%rcx)
@@ -286,16 +348,16 @@ notify_entry:
 
 notify_program:
         lea     16(%rsp), %rcx
-        mov     %gs:T_STACK, %rsp
-        push    $XOK_USER_SS
-        push    FRAME_RSP(%rcx)
-        push    FRAME_RFLAGS(%rcx)
-        push    $XOK_USER_CS
-        push    FRAME_RIP(%rcx)
-        push    $-1
+        mov     %gs:T_REGS, %rsp
+        SAVE_ARGS
+        SAVE_KEPT
+        mov     %r11, REGS_R11(%rsp)
         mov     -8(%rcx), %rax
-        PUSH_REGS -16(%rcx)
-        mov     %rsp, %gs:T_REGS
+        mov     %rax, REGS_RAX(%rsp)
+        mov     -16(%rcx), %rax
+        mov     %rax, REGS_RCX(%rsp)
+        SAVE_PLACE %rcx, FRAME_RIP
+        movq    $-1, REGS_ORIG_RAX(%rsp)
         mov     %gs:T_CTL, %rcx
         movq    $0, CTL_MASK(%rcx)      // the frame has been read: the next one may come
         cld
@@ -311,16 +373,16 @@ exception_entry:
         lea     16(%rsp), %rcx
         cmp     $exos_text_size, %rax
         jb      exception_inside
-        mov     %gs:T_STACK, %rsp
-        push    $XOK_USER_SS
-        push    40(%rcx)
-        push    32(%rcx)
-        push    $XOK_USER_CS
-        push    16(%rcx)
-        push    $-1
+        mov     %gs:T_REGS, %rsp
+        SAVE_ARGS
+        SAVE_KEPT
+        mov     %r11, REGS_R11(%rsp)
         mov     -8(%rcx), %rax
-        PUSH_REGS -16(%rcx)
-        mov     %rsp, %gs:T_REGS
+        mov     %rax, REGS_RAX(%rsp)
+        mov     -16(%rcx), %rax
+        mov     %rax, REGS_RCX(%rsp)
+        SAVE_PLACE %rcx, 16
+        movq    $-1, REGS_ORIG_RAX(%rsp)
         cld
         mov     %rsp, %rdi
         mov     (%rcx), %rsi
@@ -338,8 +400,7 @@ exception_inside:
 // ---- a new thread begins at its program's registers -----------------------------------------------------------------------
         .globl  thread_first
 thread_first:
-        mov     %gs:T_STACK, %rsp
-        sub     $REGS_SIZE, %rsp
+        mov     %gs:T_REGS, %rsp
         mov     %gs:0, %rdi
         call    thread_fpu_first
         jmp     exit_full

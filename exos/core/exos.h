@@ -176,8 +176,10 @@ struct thread {
     u64 stack_top;         // %gs:8: ExOS stack, grows down from here
     u64 fast_pid;          // %gs:16: value of getpid, for the fast path
     struct xok_ctl *ctl;   // %gs:24: control page
-    u64 scratch[4];        // %gs:32..: entry code
-    struct uregs *regs;    // the program's registers while in ExOS
+    u64 exc_frame;         // %gs:32: where the processor leaves the frame of an int at a patched site
+    u64 unused[2];
+    u64 fpu_given;         // a vector state to start with lies in the kit
+    struct uregs *regs;    // %gs:64: the program's registers while in ExOS, at the top of its stack
     u32 env;               // environment id
     u32 tid;
     struct proc *proc;

@@ -81,8 +81,7 @@ static s64 chdir_to(const char *name)
 void first_main(void)
 {
     struct thread *t = thread_self();
-    struct uregs *r = (struct uregs *)(t->stack_top - sizeof *r);
-    t->regs = r;
+    struct uregs *r = t->regs;
     const struct control_config *c = first.config;
     s64 err = fs_console_files(proc_self()->files, c->tty_mask, c->rows, c->cols);
     if (err)
@@ -110,7 +109,7 @@ static void program_start(void)
     const char *at = (const char *)(c + 1), *end = (const char *)c + length;
     if (c->version != CONTROL_VERSION)
         fail(125, "xok and the machine's ExOS are of different versions: run make%s", "", 0);
-    linux_slow = c->flags & CONTROL_FLAG_STRACE;
+    linux_start(c->flags & CONTROL_FLAG_STRACE);
     stats_wanted = c->flags & CONTROL_FLAG_STATS;
     struct proc *p = proc_first();
     p->ruid = p->euid = p->suid = p->fsuid = c->uid;

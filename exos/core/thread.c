@@ -9,14 +9,17 @@
 _Static_assert(offsetof(struct thread, stack_top) == T_STACK, "offsets.h");
 _Static_assert(offsetof(struct thread, fast_pid) == T_PID, "offsets.h");
 _Static_assert(offsetof(struct thread, ctl) == T_CTL, "offsets.h");
-_Static_assert(offsetof(struct thread, scratch) == T_SCRATCH, "offsets.h");
+_Static_assert(offsetof(struct thread, exc_frame) == T_EXC, "offsets.h");
 _Static_assert(offsetof(struct thread, regs) == T_REGS, "offsets.h");
 _Static_assert(offsetof(struct thread, pending) == T_PENDING, "offsets.h");
 _Static_assert(offsetof(struct xok_ctl, bounce_rip) == CTL_BOUNCE_RIP, "offsets.h");
 _Static_assert(offsetof(struct xok_ctl, bounce_rflags) == CTL_BOUNCE_RFLAGS, "offsets.h");
 _Static_assert(offsetof(struct xok_ctl, upcall_mask) == CTL_MASK, "offsets.h");
 _Static_assert(sizeof(struct uregs) == REGS_SIZE, "offsets.h");
+_Static_assert(offsetof(struct uregs, rbx) == REGS_RBX && offsetof(struct uregs, r14) == REGS_R14, "offsets.h");
+_Static_assert(offsetof(struct uregs, r11) == REGS_R11 && offsetof(struct uregs, r8) == REGS_R8, "offsets.h");
 _Static_assert(offsetof(struct uregs, rax) == REGS_RAX, "offsets.h");
+_Static_assert(offsetof(struct uregs, rcx) == REGS_RCX && offsetof(struct uregs, rdi) == REGS_RDI, "offsets.h");
 _Static_assert(offsetof(struct uregs, orig_rax) == REGS_ORIG_RAX, "offsets.h");
 _Static_assert(offsetof(struct uregs, rip) == REGS_RIP, "offsets.h");
 _Static_assert(offsetof(struct uregs, rsp) == REGS_RSP, "offsets.h");
@@ -69,6 +72,9 @@ static struct thread *kit_get(void)
     t->upcall_stack = t->stack_base + PAGE;
     t->exc_stack = t->stack_base + 2 * PAGE;
     t->stack_top = t->stack_base + (PAGE << KIT_ORDER) - 8; // a call frame is 21 words: keeps calls aligned
+    t->regs = (struct uregs *)(t->stack_top - sizeof *t->regs);
+    t->regs->cs = XOK_USER_CS, t->regs->ss = XOK_USER_SS; // the entry code leaves these alone
+    t->exc_frame = t->exc_stack + PAGE - 40;
     t->proc_link.next = t->proc_link.prev = &t->proc_link;
     return t;
 }
@@ -158,10 +164,8 @@ struct thread *thread_new(struct thread *share, s64 *err)
 
 void thread_start(struct thread *t, const struct uregs *r)
 {
-    struct uregs *top = (struct uregs *)(t->stack_top - sizeof *r);
-    *top = *r;
-    t->regs = top;
-    struct xok_regs regs = {.rip = (u64)thread_first, .rsp = (u64)top, .rflags = 2,
+    *t->regs = *r;
+    struct xok_regs regs = {.rip = (u64)thread_first, .rsp = (u64)t->regs, .rflags = 2,
                             .fsbase = t->fsbase, .gsbase = (u64)t};
     if (xok_env_regs(FAMILY, t->env, &regs, 1) < 0 || xok_env_run(FAMILY, t->env) < 0)
         panic("thread %u does not start", t->tid);

@@ -12,7 +12,12 @@ struct linux_name {
 };
 extern const struct linux_name linux_names[LINUX_CALLS];
 
-extern bool linux_slow;    // every call goes through linux_call: --strace
+// The table of the short way in, which leaves most of the program's registers where they are. What wants them
+// in memory, what does not exist, and everything under --strace goes the long way: linux_full (core/entry.S).
+extern linux_fn *linux_fast[LINUX_CALLS];
+extern linux_fn linux_full;
+extern bool linux_slow;         // every call goes through linux_call: --strace
+void linux_start(bool trace);
 extern u64 linux_direct;   // calls that came as a jump or by int $0x7e
 extern u64 linux_bounced;  // calls that the kernel sent back
 extern u64 linux_unknown;  // calls answered ENOSYS because there is no row

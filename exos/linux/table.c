@@ -18,6 +18,22 @@ const struct linux_name linux_names[LINUX_CALLS] = {
 #undef LINUX
 };
 
+linux_fn *linux_fast[LINUX_CALLS];
+
+// Look at the program's registers, or replace them.
+static bool whole(int nr)
+{
+    return nr == 15 /* rt_sigreturn */ || (nr >= 56 && nr <= 59) /* clone, fork, vfork, execve */ ||
+           nr == 131 /* sigaltstack */ || nr == 322 /* execveat */ || nr == 435 /* clone3 */;
+}
+
+void linux_start(bool trace)
+{
+    linux_slow = trace;
+    for (int i = 0; i < LINUX_CALLS; i++)
+        linux_fast[i] = trace || !linux_table[i] || whole(i) ? linux_full : linux_table[i];
+}
+
 bool linux_slow;
 u64 linux_direct, linux_bounced, linux_unknown;
 

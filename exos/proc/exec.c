@@ -373,7 +373,7 @@ struct move {
 static void exec_moved(struct move *m)
 {
     struct thread *t = thread_self(), *from = m->from;
-    struct uregs *r = t->regs = (struct uregs *)(t->stack_top - sizeof *r);
+    struct uregs *r = t->regs;
     s64 err = exec_load(m->x, r);
     __atomic_store_n(&m->done, true, __ATOMIC_SEQ_CST);
     thread_wake(from);

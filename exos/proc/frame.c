@@ -50,14 +50,14 @@ static u8 *first_area(struct thread *t) { return (u8 *)t->stack_base + 3 * PAGE;
 void thread_fpu_give(struct thread *t)
 {
     vectors_save(first_area(t));
-    t->scratch[3] = 1;
+    t->fpu_given = 1;
 }
 
 void thread_fpu_first(struct thread *t)
 {
-    if (t->scratch[3])
+    if (t->fpu_given)
         vectors_load(first_area(t));
-    t->scratch[3] = 0;
+    t->fpu_given = 0;
 }
 
 void thread_fpu_reset(void)
