@@ -14,7 +14,7 @@ static u64 rx_seen[XOK_CON_PORTS], tx_seen[XOK_CON_PORTS];
 // Looks at every port, and returns with a predicate set that fires on the next change.
 static void console_look(void)
 {
-    struct xok_pred_term terms[2 * XOK_CON_PORTS];
+    struct xok_pred_term terms[2 * XOK_CON_PORTS + 1];
     int n = 0;
     for (int i = 0; i < XOK_CON_PORTS; i++) {
         u64 rx = XOK_INFO->con[i].rx_seq, tx = XOK_INFO->con[i].tx_seq;
@@ -31,6 +31,9 @@ static void console_look(void)
         else
             console_event(i);
     }
+    const volatile u64 *word = card_word();
+    if (word)
+        terms[n++] = (struct xok_pred_term){.addr = (u64)word, .value = *word, .op = XOK_PRED_NE, .last = 1, .tag = n};
     xok_pred_set(terms, n);
 }
 

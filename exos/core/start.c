@@ -89,6 +89,7 @@ void first_main(void)
     err = chdir_to(first.cwd);
     if (err)
         fail(125, "%s: cannot be the current directory (error %ld)", first.cwd, err);
+    stack_ready();
     err = proc_exec(first.path, (char *const *)first.argv, (char *const *)first.envp, r);
     if (err) {
         char text[400];

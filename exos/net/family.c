@@ -2,9 +2,11 @@
 // and when nobody does the keeper.
 #include "net/family.h"
 #include "core/thread.h"
+#include "net/card.h"
 
 struct net stack;
 static struct lock lock;
+enum { DHCP_PATIENCE_NS = 3000000000l };
 static u64 keeper_due = ~0ul; // ms: the keeper sleeps until then at most
 
 u64 net_clock(void) { return clock_mono_ns(); }
@@ -35,6 +37,7 @@ void stack_take(void)
 {
     lock_take(&lock);
     net_enter(&stack);
+    card_poll();
     if (wheel_next(&stack.wheel) <= net_ms(&stack))
         net_timers(&stack);
 }
@@ -42,6 +45,7 @@ void stack_take(void)
 void stack_drop(void)
 {
     net_leave(&stack);
+    card_flush();
     lock_drop(&lock);
 }
 
@@ -76,6 +80,52 @@ static void on_tcp(void *owner, u32 events)
 
 static void on_accept(void *owner) { waitq_wake(&((struct sock *)owner)->wait, 1 << 30, POLLIN); }
 
+// ---- the network's address and its resolver, at the start
+static struct waitq bound;
+static bool has_card;
+
+static void on_dhcp(struct dhcp *d)
+{
+    (void)d;
+    waitq_wake(&bound, 1 << 30, 0);
+}
+
+static bool is_bound(void) { return card_dhcp.state == DHCP_BOUND; }
+
+static void resolver_write(void)
+{
+    char text[256];
+    int n = 0;
+    struct file *f;
+    u64 pos = 0;
+    if (card_dhcp.domain[0])
+        n += snprintf(text + n, sizeof text - n, "search %.63s\n", card_dhcp.domain);
+    for (u32 i = 0; i < card_dhcp.ndns; i++) {
+        const u8 *a = &card_dhcp.dns[i].b[12];
+        n += snprintf(text + n, sizeof text - n, "nameserver %u.%u.%u.%u\n", a[0], a[1], a[2], a[3]);
+    }
+    if (!card_dhcp.ndns || open_path(AT_FDCWD, "/etc/resolv.conf", O_WRONLY | O_CREAT | O_TRUNC, 0644, 0, &f))
+        return;
+    thread_self()->arena_io = true;
+    f->ops->write(f, (u64)text, n, &pos);
+    thread_self()->arena_io = false;
+    file_put(f);
+}
+
+void stack_ready(void)
+{
+    if (!has_card)
+        return;
+    static struct lock none;
+    lock_take(&none);
+    waitq_until(&bound, &none, is_bound(), clock_mono_ns() + DHCP_PATIENCE_NS, false);
+    lock_drop(&none);
+    if (is_bound())
+        resolver_write();
+    else
+        debug("network: no DHCP server answers");
+}
+
 void stack_start(void)
 {
     stack.tcp_event = on_tcp;
@@ -85,4 +135,15 @@ void stack_start(void)
     stack.wake_earlier = wake_earlier;
     if (!net_init(&stack))
         panic("no memory for the network");
+    waitq_init(&bound);
+    stack.dhcp_bound = on_dhcp;
+    lock_take(&lock);
+    net_enter(&stack);
+    struct netif *card = card_start(&stack);
+    if (card) {
+        has_card = true;
+        dhcp_start(card, &card_dhcp);
+        nd_start(card);
+    }
+    stack_drop();
 }

@@ -86,6 +86,17 @@ static void add_machine(struct command *c, const struct run *run, bool kvm)
     add2(c, "-device", format("virtio-serial-%s", microvm ? "device" : "pci"));
 }
 
+static void add_network(struct command *c, const struct run *run)
+{
+    if (!run->network && !run->tap && !run->publish_count)
+        return;
+    char *net = run->tap ? format("tap,id=net,script=no,downscript=no,ifname=%s", run->tap) : format("user,id=net");
+    for (u32 i = 0; i < run->publish_count; i++)
+        net = format("%s,hostfwd=%s", net, run->publish[i]);
+    add2(c, "-netdev", net);
+    add2(c, "-device", format("virtio-net-%s,netdev=net", strcmp(run->machine, "microvm") ? "pci" : "device"));
+}
+
 static void add_ports(struct command *c, const int *fds)
 {
     static const char *const names[PORTS] = {"stdin", "stdout", "stderr", "control", "log"};
@@ -134,6 +145,7 @@ void machine_start(struct machine *machine, const struct run *run, int boot_fd)
     add(&c, "-nodefaults"), add(&c, "-no-user-config"), add(&c, "-no-reboot");
     add2(&c, "-display", format("none"));
     add_machine(&c, run, machine->kvm);
+    add_network(&c, run);
     add2(&c, "-kernel", kernel);
     add2(&c, "-initrd", format("/dev/fd/%d", boot_fd));
     add2(&c, "-device", format("isa-debug-exit,iobase=0xf4,iosize=4"));

@@ -21,6 +21,11 @@ static const char usage[] =
     "  --cwd DIR          where the program starts (default /)\n"
     "  --user U           NAME or UID, with :GROUP if wanted, as the root's /etc/passwd has it "
     "(default 0)\n"
+    "  --publish P        [ADDR:]HOSTPORT:PORT[/udp]: a port of the host (127.0.0.1 unless told) "
+    "leads\n"
+    "                     to one of the machine; may be given several times\n"
+    "  --network          a network without published ports\n"
+    "  --tap NAME         the network is the host's tap interface NAME\n"
     "  --strace           every Linux call, on standard error\n"
     "  --verbose          the kernel's messages, on standard error\n"
     "  --gdb              waits for a debugger\n"
@@ -48,6 +53,16 @@ static void add_env(struct run *run, const char *text)
     run->env[run->env_count++] = format("%s", text);
 }
 
+static bool add_publish(struct run *run, const char *text)
+{
+    char *forward = publish_parse(text);
+    if (!forward)
+        return false;
+    run->publish = grow(run->publish, (run->publish_count + 1) * sizeof *run->publish);
+    run->publish[run->publish_count++] = forward;
+    return true;
+}
+
 static bool flag_option(struct run *run, const char *name)
 {
     const struct {
@@ -56,7 +71,8 @@ static bool flag_option(struct run *run, const char *name)
     } flags[] = {{"strace", &run->strace},
                  {"verbose", &run->verbose},
                  {"gdb", &run->gdb},
-                 {"icount", &run->icount}};
+                 {"icount", &run->icount},
+                 {"network", &run->network}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(name, flags[i].name)) {
             *flags[i].flag = true;
@@ -72,7 +88,7 @@ static const char **text_option(struct run *run, const char *name)
         const char **value;
     } options[] = {{"rootfs", &run->rootfs}, {"cwd", &run->cwd},         {"user", &run->user},
                    {"stats", &run->stats},   {"machine", &run->machine}, {"cpu", &run->cpu},
-                   {"profile", &run->profile}};
+                   {"profile", &run->profile}, {"tap", &run->tap}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (!strcmp(name, options[i].name))
             return options[i].value;
@@ -87,6 +103,8 @@ static void value_option(struct run *run, const char *name, const char *value)
         *text = value;
     else if (!strcmp(name, "env"))
         add_env(run, value);
+    else if (!strcmp(name, "publish"))
+        valid = add_publish(run, value);
     else if (!strcmp(name, "memory"))
         valid = parse_size(value, &run->memory);
     else if (!strcmp(name, "smp"))
@@ -99,7 +117,7 @@ static void value_option(struct run *run, const char *name, const char *value)
 
 static bool takes_value(struct run *run, const char *name)
 {
-    return text_option(run, name) || !strcmp(name, "env") || !strcmp(name, "memory") ||
+    return text_option(run, name) || !strcmp(name, "env") || !strcmp(name, "publish") || !strcmp(name, "memory") ||
            !strcmp(name, "smp") || !strcmp(name, "timeout");
 }
 
@@ -142,6 +160,10 @@ static void check_options(const struct run *run)
         die("--cwd %s: an absolute path is wanted", run->cwd);
     if (strcmp(run->machine, "microvm") && strcmp(run->machine, "q35"))
         die("--machine %s: microvm or q35 is wanted", run->machine);
+    if (run->tap && run->publish_count)
+        die("--tap %s: ports are published by QEMU's own network only", run->tap);
+    if (run->tap && (!*run->tap || strchr(run->tap, ',')))
+        die("--tap %s: not an interface", run->tap);
     if (run->cpu && strchr(run->cpu, '\n'))
         die("--cpu: not a model");
     if (run->memory < MEMORY_MIN)

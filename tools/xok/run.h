@@ -18,6 +18,10 @@ struct run {
     u64 memory;       // bytes
     u64 smp, timeout; // timeout: seconds, 0 none
     bool strace, verbose, gdb, icount;
+    bool network;     // a card with a network behind it
+    const char *tap;  // the host's interface that it is; NULL: QEMU's user network
+    char **publish;   // ports, as QEMU wants them
+    u32 publish_count;
     char **env;
     u32 env_count;
     char **argv;
@@ -34,6 +38,9 @@ void identity_find(const struct rootimg *image, const char *user, struct identit
 char *program_find(const struct rootimg *image, const struct run *run, const struct identity *id);
 void env_defaults(struct run *run, const struct identity *id, bool terminal);
 const char *env_get(const struct run *run, const char *name); // NULL if not set
+
+// publish.c
+char *publish_parse(const char *text); // [ADDR:]HOSTPORT:PORT[/udp] as QEMU wants it; NULL: malformed
 
 // machine.c
 struct machine {
