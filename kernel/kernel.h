@@ -31,7 +31,8 @@
 
 struct cap {
     u32 name; // 0: the slot is empty
-    u32 rights;
+    u16 rights;
+    u16 epoch; // of revocations (cap/cap.c) when it was last found valid
 };
 
 enum { FPU_OFFSET = 1024 }; // the environment's page: struct env, then its XSAVE area (up to 3 KiB: AVX and more)
@@ -67,6 +68,10 @@ struct env {
     u32 flags, guardian;
     struct xok_message *ring; // kernel address of its message ring, pinned
     u32 ring_tail;
+    u32 asked, asked_resource; // by env_ask
+    u64 save_pages;        // list through page_info.next: pages set aside for what is seized
+    bool epilogue;         // was told that its slice is over
+    bool begin;            // its next slice begins with an upcall
     bool marked;           // its slots are marked runnable
     u32 slots;             // list of slots: cpu << 16 | position, + 1; 0 ends
     u32 slot_count;
@@ -91,6 +96,7 @@ struct cpu {
     u32 position;          // of the slot being used
     u64 slice_end;         // ns
     u64 slice_end_tsc;     // the same moment
+    u64 grace_end;         // ns: env was told that the slice is over and must be gone by then; 0 otherwise
     u64 timer_at;          // ns for which the timer is armed, 0 if not
     bool leaving;          // env is giving up this processor: who wakes now may well run here next
     struct env *untold;    // woken meanwhile, and no other processor was told
@@ -180,6 +186,9 @@ extern u64 text_pool; // physical address of the memory that only downloaded cod
 void text_init(void);
 void kernel_selftest(void) __attribute__((weak)); // tests/guest/code
 
+// ---- mem/revoke.c
+void keep_drop(struct env *e);
+
 // ---- mem/space.c, mem/pt.c; tables themselves: mem/table.h
 extern u64 kernel_space;            // PML4 of the kernel's half
 u64 space_new(const struct cap *c); // physical address, 0
@@ -212,6 +221,7 @@ void env_kill(struct env *e, u8 death); // BKL held; if it is the running one, t
 void upcall_push(struct env *e, u64 kind, u64 addr, u64 error, u64 *rip, u64 *rsp, u64 *rflags);
 
 // ---- env/sched.c
+bool slice_over(struct cpu *c, struct env *e, struct trap_frame *f); // false: e must leave at once
 void sched_init(struct cpu *c);
 void env_ready(struct env *e);      // may run in its slots
 void env_unready(struct env *e);

@@ -32,6 +32,7 @@ enum xok_resource {
     XOK_RES_FILTERS,
     XOK_RES_RINGS,
     XOK_RES_BLOCKS,
+    XOK_RES_KEPT, // pages of the guaranteed set (revoke.h)
     XOK_RES_COUNT,
 };
 #define XOK_UNLIMITED 0xffffffffu

@@ -38,6 +38,10 @@ struct xok_env_info {
     u64 run_since;   // TSC when it was dispatched; counts while cpu is one
     u32 slices;      // times it was dispatched
     u32 faults;      // page faults delivered
+    u32 debt_ns;     // time taken beyond its slices
+    u32 forfeits;    // slices lost for it
+    u32 overruns;    // grace times overrun in a row
+    u32 pad;
     u64 app[XOK_ENV_APP_WORDS]; // the owner's words, never interpreted (env_app)
 };
 
@@ -45,6 +49,11 @@ struct xok_env_info {
 // The environment (and whoever it shares the page with) may write all of it at any time; the kernel
 // reads each word once and checks it.
 #define XOK_WAKES 14
+#define XOK_LOST 10
+struct xok_lost {
+    u32 page;
+    u32 saved; // the page that has its content now, 0 if none was set aside
+};
 struct xok_ctl {
     u64 event;          // sleep returns at once while non-zero. Set by anyone who shares the page, then wake()
     u64 bounce_rip;     // kernel writes: address after the syscall instruction that was bounced
@@ -59,7 +68,12 @@ struct xok_ctl {
     u64 slice_end;      // kernel writes: TSC when the present slice ends
     u64 upcall_mask;    // while non-zero no upcall but FAULT is delivered. The kernel sets it when it delivers
                         //   one; the handler clears it once it has read its frame
-    u64 reserved[18];
+    u32 critical;       // non-zero: in a critical section, which the end of a slice does not interrupt (cpu.h)
+    u32 slice_over;     // kernel sets: the slice ended meanwhile; yield when the section is left
+    u32 lost;           // pages seized so far: the repossession vector is lost_pages[n % XOK_LOST] (revoke.h)
+    u32 pad;
+    struct xok_lost lost_pages[XOK_LOST];
+    u64 reserved[6];
     u8 library[3776];    // the library's own, never read by the kernel
 } __attribute__((aligned(4096)));
 
@@ -77,7 +91,7 @@ enum xok_upcall {
     XOK_UP_NOTIFY,      // env_notify
     XOK_UP_SLICE_END,   // the slice is over: save, then yield, within the grace time
     XOK_UP_SLICE_BEGIN, // a fresh slice: nothing is restored; only where SLICE_END was taken
-    XOK_UP_REVOKE,      // give back pages
+    XOK_UP_REVOKE,      // give back `addr` of resource `error`; addr 0: some were taken (revoke.h)
     XOK_UP_PCT,         // a protected control transfer arrives
     XOK_UP_COUNT,
 };

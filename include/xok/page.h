@@ -16,11 +16,14 @@ enum xok_page_type {
     XOK_PAGE_PT4,    // root of an address space
     XOK_PAGE_KERNEL, // the kernel's own
     XOK_PAGE_CACHE,  // a cached block (disk.h); its payer is acl[0]'s name, each entry's rights are what XN granted
+    XOK_PAGE_SEIZED, // is being taken from its owner (revoke.h): cannot be mapped any more
+    XOK_PAGE_REGION, // holds protected regions (region.h)
 };
 
 enum xok_page_flag {
     XOK_PAGE_ZEROED = 1, // alloc result: content is zero (otherwise it is the same owner's old content,
                          // or harmless since boot); the kernel zeroes whenever the owner's name changes
+    XOK_PAGE_KEPT = 2,   // of its owner's guaranteed set (revoke.h)
 };
 
 // 32 bytes a page. refs counts page-table entries that map (or link) the page.

@@ -1,9 +1,14 @@
 // Capabilities: a tree of names, dominance along it, quotas hanging on it.
 #include "kernel.h"
+#include "xok/revoke.h"
 
 static u32 free_name; // list through .component
 static u32 stamps;    // counts lives of names; kept for a name in a table of its own
 static u32 *stamp_of; // pages mapped with the names
+
+static u8 revoked[XOK_NAME_MAX / 8]; // tops of subtrees whose capabilities are void
+
+static void revoked_clear(u32 id) { revoked[id / 8] &= ~(1 << id % 8); }
 
 // Children are found by a hash of (parent, component), chained through hash_next.
 enum { HASH = 4096 };
@@ -75,6 +80,8 @@ static u32 name_new(u32 parent, u32 component)
                                 .depth = parent ? KNAMES[parent].depth + 1 : 0};
     for (int r = 0; r < XOK_RES_COUNT; r++)
         n->limit[r] = XOK_UNLIMITED;
+    if (parent)
+        n->limit[XOK_RES_KEPT] = XOK_KEPT_DEFAULT;
     stamp_of[id] = ++stamps;
     if (parent)
         name_ref(parent);
@@ -97,6 +104,7 @@ void name_drop(u32 name)
         struct xok_name_info *n = &KNAMES[name];
         u32 parent = n->parent;
         hash_remove(name);
+        revoked_clear(name);
         quota_refund(parent, XOK_RES_NAMES, 1);
         *n = (struct xok_name_info){.component = free_name};
         free_name = name;
@@ -104,12 +112,64 @@ void name_drop(u32 name)
     }
 }
 
+// ---- revocation of a subtree: its top leaves the tree of names to be found, and capabilities are looked at
+// again, each when it is next used, by the epoch in which that was last done.
+static u16 epoch = 1;
+
+static bool is_void(u32 name)
+{
+    for (; name; name = KNAMES[name].parent)
+        if (revoked[name / 8] >> name % 8 & 1)
+            return true;
+    return false;
+}
+
+static bool cap_check(struct cap *c)
+{
+    if (is_void(c->name)) {
+        u32 name = c->name;
+        c->name = 0;
+        name_drop(name);
+        return false;
+    }
+    c->epoch = epoch;
+    return true;
+}
+
+// The epoch is 16 bits: every 65 536th revocation looks at all capabilities there are.
+static void epoch_next(void)
+{
+    if (++epoch)
+        return;
+    epoch = 1;
+    for (u32 i = 0; i < info.env_high; i++)
+        for (u32 s = 0; envs[i] && s < XOK_CAP_SLOTS; s++)
+            if (envs[i]->caps[s].name)
+                cap_check(&envs[i]->caps[s]);
+}
+
 bool cap_slot(struct env *e, u64 slot, struct cap *out)
 {
     if (slot >= XOK_CAP_SLOTS || !e->caps[slot].name)
         return false;
+    if (e->caps[slot].epoch != epoch && !cap_check(&e->caps[slot]))
+        return false;
     *out = e->caps[slot];
     return true;
+}
+
+s64 sys_cap_revoke(u64 slot, u64 component)
+{
+    struct cap c;
+    if (!cap_slot(this_cpu()->env, slot, &c) || !(c.rights & XOK_V))
+        return XOK_E_CAP;
+    u32 id = component > ~0u ? 0 : child_find(c.name, component);
+    if (!id)
+        return XOK_E_ARG;
+    hash_remove(id);
+    revoked[id / 8] |= 1 << id % 8;
+    epoch_next();
+    return 0;
 }
 
 bool cap_over(const struct cap *c, u32 name, u32 rights)
@@ -171,7 +231,7 @@ s64 sys_cap_forge(u64 slot, u64 component, u64 rights, u64 to)
         hash_next[id] = *head;
         *head = id;
     }
-    e->caps[to] = (struct cap){id, rights};
+    e->caps[to] = (struct cap){id, rights, epoch};
     name_ref(id);
     return 0;
 }
@@ -188,7 +248,7 @@ s64 sys_cap_copy(u64 slot, u64 over, u64 target, u64 rights, u64 to)
         return XOK_E_ARG;
     if (e->caps[to].name)
         return XOK_E_BUSY;
-    e->caps[to] = (struct cap){c.name, rights};
+    e->caps[to] = (struct cap){c.name, rights, epoch};
     name_ref(c.name);
     return 0;
 }

@@ -142,6 +142,10 @@ static void interrupt(struct trap_frame *f)
     if (f->cs & 3) {
         struct env *e = c->env;
         bool dead = KENVS[XOK_ENV_INDEX(e->id)].state != XOK_ENV_READY;
+        if (!dead && c->need_resched && slice_over(c, e, f)) {
+            kernel_unlock();
+            return;
+        }
         if (c->need_resched || dead) {
             frame_save(e, f);
             wakes_drain(e);
@@ -175,10 +179,18 @@ void trap(struct trap_frame *f)
     }
 }
 
-// Pushes the NOTIFY upcall on e's saved state, unless the library has seen the bits by itself.
-static void notify_push(struct env *e)
+// Pushes an upcall that waits on e's saved state: NOTIFY not, if the library has seen the bits by itself.
+static void pending_push(struct env *e)
 {
     struct xok_regs *r = &e->regs;
+    if (e->pending >> (32 + XOK_UP_REVOKE)) {
+        e->pending &= ~(1ul << (32 + XOK_UP_REVOKE));
+        e->ctl->upcall_mask = 1;
+        this_cpu()->info->upcalls[XOK_UP_REVOKE]++;
+        upcall_push(e, XOK_UP_REVOKE, e->asked, e->asked_resource, &r->rip, &r->rsp, &r->rflags);
+        e->asked = 0;
+        return;
+    }
     u32 bits = e->pending & __atomic_load_n(&e->ctl->notify, __ATOMIC_RELAXED);
     e->pending &= ~0xfffffffful;
     if (!bits)
@@ -192,8 +204,17 @@ static void notify_push(struct env *e)
 void return_to_env(struct env *e)
 {
     struct xok_regs *r = &e->regs;
+    if (e->begin) { // it has saved what it wants to keep, and finds nothing restored
+        e->begin = false;
+        *r = (struct xok_regs){.rflags = 0x202, .fsbase = r->fsbase, .gsbase = r->gsbase};
+        e->saved = SAVED_ALL;
+        if (e->ctl)
+            e->ctl->upcall_mask = 1;
+        this_cpu()->info->upcalls[XOK_UP_SLICE_BEGIN]++;
+        upcall_push(e, XOK_UP_SLICE_BEGIN, 0, 0, &r->rip, &r->rsp, &r->rflags);
+    }
     if (e->pending && e->ctl && !e->ctl->upcall_mask)
-        notify_push(e);
+        pending_push(e);
     // iretq to a non-canonical address would fault here, in ring 0. 0 is a full upcall stack.
     if (!r->rip || (u64)((s64)(r->rip << 16) >> 16) != r->rip) {
         env_kill(e, r->rip ? XOK_DEATH_EXC : XOK_DEATH_UPCALL);

@@ -123,6 +123,7 @@ static void env_destroy(struct env *e)
     pred_drop(e);
     pct_abandon(e);
     ring_drop(e);
+    keep_drop(e);
     if (e->gate_name)
         name_drop(e->gate_name);
     for (int s = 0; s < XOK_CAP_SLOTS; s++)
@@ -239,6 +240,7 @@ s64 sys_env_regs(u64 slot, u64 target, u64 regs, u64 write)
         return XOK_E_ARG;
     r.rflags = (r.rflags & 0x40dd5) | 0x202;
     e->regs = r;
+    e->begin = false;
     e->saved = SAVED_ALL;
     return 0;
 }
@@ -365,7 +367,7 @@ static void boot_map(struct env *e, u64 va, u64 ppn, u64 bits)
 {
     struct xok_pt_op op = {.va = va, .pte = ppn * XOK_PAGE_SIZE | XOK_PTE_P | bits, .count = 1, .kind = XOK_PT_SET,
                            .level = 1, .flags = XOK_PT_CREATE};
-    struct cap root = {XOK_NAME_ROOT, XOK_ALL};
+    struct cap root = {.name = XOK_NAME_ROOT, .rights = XOK_ALL};
     if (pt_boot_set(&root, e->space, &op))
         panic("cannot map the first environment at %lx", va);
 }
@@ -399,7 +401,7 @@ void env_boot(u64 module_pa, u64 module_len)
         panic("no boot module, or not one made by xok");
     u64 exec_pa = module_pa + h->exec_off;
     struct elf_header *elf = phys_to_virt(exec_pa);
-    struct cap root = {XOK_NAME_ROOT, XOK_ALL};
+    struct cap root = {.name = XOK_NAME_ROOT, .rights = XOK_ALL};
     u64 space = space_new(&root);
     struct env *e = space ? env_new(XOK_NAME_ROOT, space) : NULL;
     if (!e)

@@ -9,7 +9,7 @@ static u8 *state_of(const struct env *e) { return &e->info->state; }
 
 static bool admits(const struct env *to, const struct env *from)
 {
-    struct cap gate = {to->gate_name, 0};
+    struct cap gate = {.name = to->gate_name};
     return to->gate_name && to->entry[XOK_UP_PCT] && to->upcall && cap_over(&gate, from->name, 0);
 }
 
@@ -198,7 +198,7 @@ s64 sys_ring_send(u64 target, u64 words, u64 count)
     u64 word[XOK_RING_WORDS] = {0};
     if (!to || *state_of(to) == XOK_ENV_DEAD)
         return XOK_E_ENV;
-    struct cap gate = {to->gate_name, 0};
+    struct cap gate = {.name = to->gate_name};
     if (!to->gate_name || !cap_over(&gate, e->name, 0))
         return XOK_E_CAP;
     if (count > XOK_RING_WORDS)

@@ -139,7 +139,7 @@ static inline void heap_remove(struct env *e)
 
 void timer_set(struct cpu *c)
 {
-    u64 want = c->env && c->runnable3 ? c->slice_end : ~0ul;
+    u64 want = c->grace_end ? c->grace_end : c->env && c->runnable3 ? c->slice_end : ~0ul;
     if (c->heap_len)
         want = MIN(want, env_by_index(c->heap[1])->deadline);
     want = MIN(want, net_quiet_until);
@@ -254,11 +254,58 @@ static inline void run_ends(struct cpu *c, struct env *e, u64 now)
 
 void env_run_ends(struct cpu *c) { run_ends(c, c->env, rdtsc()); }
 
+// It leaves in its grace time, or at the end of it: what it had of that is charged.
+static void grace_over(struct cpu *c, struct env *e)
+{
+    u64 now = clock_ns(), over = now - c->slice_end;
+    bool late = now >= c->grace_end;
+    c->grace_end = 0;
+    e->epilogue = false;
+    e->info->debt_ns += MIN(over, XOK_SLOT_NS);
+    e->info->overruns = late ? e->info->overruns + 1 : 0;
+}
+
+bool slice_over(struct cpu *c, struct env *e, struct trap_frame *f)
+{
+    struct xok_ctl *ctl = e->ctl;
+    if (c->grace_end) {
+        if (clock_ns() < c->grace_end) {
+            c->need_resched = false;
+            timer_set(c);
+            return true;
+        }
+        if (e->info->overruns + 1 >= XOK_OVERRUN_MAX)
+            env_kill(e, XOK_DEATH_OVERRUN);
+        return false;
+    }
+    bool critical = ctl && ctl->critical;
+    if (!ctl || (!critical && (!e->entry[XOK_UP_SLICE_END] || e->flags & XOK_ENV_KSAVE || ctl->upcall_mask)))
+        return false;
+    c->need_resched = false;
+    if (critical) {
+        ctl->slice_over = 1;
+    } else {
+        u64 rip = f->rip, rsp = f->rsp, rflags = f->rflags;
+        upcall_push(e, XOK_UP_SLICE_END, 0, 0, &rip, &rsp, &rflags);
+        if (!rip) // no room on the stack: the kernel saves it
+            return c->need_resched = true, false;
+        f->rip = rip, f->rsp = rsp, f->rflags = rflags;
+        ctl->upcall_mask = 1;
+        e->epilogue = true;
+        c->info->upcalls[XOK_UP_SLICE_END]++;
+    }
+    c->grace_end = clock_ns() + XOK_GRACE_NS;
+    timer_set(c);
+    return true;
+}
+
 static inline void leave(struct cpu *c, u64 now)
 {
     struct env *e = c->env;
     if (!e)
         return;
+    if (c->grace_end)
+        grace_over(c, e);
     fpu_save(e);
     bases_save(e);
     run_ends(c, e, now);
@@ -358,13 +405,25 @@ static void idle(struct cpu *c)
     c->info->idle_tsc += rdtsc() - from;
 }
 
+// A whole slice's time of debt is a slice forfeited.
+static bool forfeits(struct env *e)
+{
+    if (e->info->debt_ns < XOK_SLOT_NS)
+        return false;
+    e->info->debt_ns -= XOK_SLOT_NS;
+    e->info->forfeits++;
+    return true;
+}
+
 // On an empty stack; see entry.S.
 void schedule_next(void)
 {
     struct cpu *c = this_cpu();
     struct env *e;
     leave(c, rdtsc());
-    while (!(e = next_runnable(c))) {
+    while (!(e = next_runnable(c)) || forfeits(e)) {
+        if (e)
+            continue;
         if (!c->index && net_quiet_until != ~0ul) { // it takes the interrupts, and nobody polls now
             net_quiet_end(~0ul);
             continue;
@@ -372,6 +431,7 @@ void schedule_next(void)
         idle(c);
     }
     u64 now = rdtsc();
+    c->grace_end = 0;
     c->slice_end_tsc = now + slot_tsc;
     c->slice_end = clock_at(now) + XOK_SLOT_NS;
     struct env *owner = e;
@@ -396,7 +456,7 @@ void timer_tick(void)
     }
     if (c->env)
         wakes_drain(c->env);
-    if (c->env && now >= c->slice_end && c->runnable3)
+    if (c->env && now >= c->slice_end && (c->runnable3 || c->grace_end))
         c->need_resched = true;
     timer_set(c);
 }
@@ -535,9 +595,10 @@ s64 sys_yield(u64 to)
     struct env *t = to ? env_find(to) : NULL;
     e->regs.rax = 0;
     e->saved = SAVED_CALL;
+    e->begin = e->epilogue && e->entry[XOK_UP_SLICE_BEGIN];
     if (may_donate(c, t))
         env_switch(t);
-    if (c->runnable3)
+    if (c->runnable3 || c->grace_end)
         schedule();
     c->leaving = false;
     return 0;

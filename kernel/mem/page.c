@@ -309,13 +309,17 @@ s64 sys_page_free(u64 slot, u64 ppn, u64 count)
         return XOK_E_ARG;
     for (u64 i = 0; i < count; i++) {
         struct xok_page_info *p = &pages[ppn + i];
-        if (p->type != XOK_PAGE_USER || !cap_dominates(&c, p->acl[0], XOK_W))
+        if ((p->type != XOK_PAGE_USER && p->type != XOK_PAGE_SEIZED) || !cap_dominates(&c, p->acl[0], XOK_W))
             return XOK_E_CAP;
         if (p->refs || p->pins)
             return XOK_E_BUSY;
     }
     for (u64 i = 0; i < count; i++) {
-        quota_refund(XOK_ACL_NAME(pages[ppn + i].acl[0]), XOK_RES_PAGES, 1);
+        u32 name = XOK_ACL_NAME(pages[ppn + i].acl[0]);
+        pages[ppn + i].type = XOK_PAGE_USER;
+        quota_refund(name, XOK_RES_PAGES, 1);
+        if (pages[ppn + i].flags & XOK_PAGE_KEPT)
+            quota_refund(name, XOK_RES_KEPT, 1);
         page_release(ppn + i);
     }
     return 0;

@@ -90,7 +90,7 @@ static void switches(u32 me)
 {
     struct xok_ctl *ctl = (struct xok_ctl *)KIT;
     struct child a = child_new(1, 0, partner, me, 0), c = child_new(3, me, partner, me, 0);
-    COST("yield there and back, two spaces", 930, xok_yield(a.env));
+    COST("yield there and back, two spaces", 960, xok_yield(a.env));
     COST("yield there and back, one space", 930, xok_yield(c.env));
     child_free(&a);
     child_free(&c);
@@ -111,7 +111,7 @@ static void life(void)
     struct xok_regs r = {.rip = (u64)dies, .rsp = KIT + 9 * PAGE - 8, .rflags = 2};
     kit_make(KIT + 5 * PAGE);
     u32 id;
-    COST("env: alloc, link, setup, cap, regs, slot, run, free itself", 5000, ({
+    COST("env: alloc, link, setup, cap, regs, slot, run, free itself", 5200, ({
              id = xok_env_alloc(ROOT, 0);
              struct xok_pt_op link = {0, XOK_PTE_W, 0, 1, XOK_PT_LINK, 4, 0, 0};
              xok_pt_batch(ROOT, id, &link, 1);

@@ -408,7 +408,7 @@ static void many(void)
         bad += xok_env_free(ROOT, ids[i]) != 0;
     EQ(bad, 0);
     EQ(XOK_INFO->env_count, count);
-    CHECK(XOK_INFO->pages_free + 64 + 80 > free); // spare tables, exposed records
+    CHECK(XOK_INFO->pages_free + 64 + 120 > free); // spare tables, exposed records
     EQ(xok_env_alloc(4, 0), XOK_E_CAP);
     EQ(xok_env_alloc(ROOT, 0xdead0001), XOK_E_ENV);
     EQ(xok_cap_forge(ROOT, 7, XOK_ALL, 1), 0);

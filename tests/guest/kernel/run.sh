@@ -11,7 +11,7 @@ for image in "$@"; do
     smp=${SMP:-1}
     [[ $name == smp* && $smp -lt 4 ]] && smp=4
     count=
-    [[ $name == cost* ]] && smp=1 count="-icount shift=0,sleep=off" # instructions are what its clock counts
+    [[ $name == cost* || $name == slices* ]] && smp=1 count="-icount shift=0,sleep=off" # instructions are what its clock counts
     more=()
     if [[ $name == netdev* ]]; then
         device=virtio-net-pci
