@@ -1,6 +1,6 @@
 # The kernel: build/kernel/xok.elf, its generated interface files, and its tests in the machine.
 # Usable alone (make -f kernel/kernel.mk kernel-test) or included from the Makefile at the root.
-KERNEL_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -ffreestanding -mcmodel=kernel -mno-red-zone \
+KERNEL_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -ffreestanding -mcmodel=kernel -mno-red-zone \
 	-mgeneral-regs-only -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fno-strict-aliasing -fcf-protection=none -fno-tree-loop-distribute-patterns -MMD -MP -Iinclude -Ikernel
 KERNEL_SRC := $(filter-out kernel/code/%,$(wildcard kernel/*/*.c kernel/*/*.S)) $(wildcard kernel/code/*.c)

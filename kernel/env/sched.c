@@ -143,7 +143,8 @@ void timer_set(struct cpu *c)
     if (c->heap_len)
         want = MIN(want, env_by_index(c->heap[1])->deadline);
     want = MIN(want, net_quiet_until);
-    if (c->env) { // it may ring its doorbell and never leave: look every slot's length
+    // It may ring its doorbell and never leave: look every slot's length.
+    if (c->env && (!c->timer_at || c->timer_at > c->slice_end + XOK_SLOT_NS)) {
         u64 look = clock_ns() + XOK_SLOT_NS;
         if (!c->timer_at || c->timer_at > look)
             want = MIN(want, look);

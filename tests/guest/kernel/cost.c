@@ -90,13 +90,13 @@ static void switches(u32 me)
 {
     struct xok_ctl *ctl = (struct xok_ctl *)KIT;
     struct child a = child_new(1, 0, partner, me, 0), c = child_new(3, me, partner, me, 0);
-    COST("yield there and back, two spaces", 960, xok_yield(a.env));
-    COST("yield there and back, one space", 930, xok_yield(c.env));
+    COST("yield there and back, two spaces", 990, xok_yield(a.env));
+    COST("yield there and back, one space", 980, xok_yield(c.env));
     child_free(&a);
     child_free(&c);
     struct child b = child_new(2, 0, sleeper, me, 0);
     RUN(b);
-    COST("sleep and wake there and back", 810, ({
+    COST("sleep and wake there and back", 850, ({
              ctl->event = 0;
              b.ctl->event = 1;
              xok_sleep(0, b.env);
@@ -133,7 +133,7 @@ static void copies(void)
         map(DATA + i * PAGE, base, 1, XOK_PTE_W | XOK_PTE_NX);
     struct xok_pt_op copy = {DATA, 0x200, XOK_PTE_W, 64, XOK_PT_COPY, 1, XOK_PT_CREATE, 0};
     u32 id = xok_env_alloc(ROOT, 0);
-    COST("copy 64 entries to another space", 6000, xok_pt_batch(ROOT, id, &copy, 1));
+    COST("copy 64 entries to another space", 6200, xok_pt_batch(ROOT, id, &copy, 1));
     COST("space of 64 copied entries, made and freed", 9600, ({
              u32 e = xok_env_alloc(ROOT, 0);
              xok_pt_batch(ROOT, e, &copy, 1);
@@ -141,7 +141,7 @@ static void copies(void)
          }));
     struct xok_pt_op three[3] = {copy, copy, copy};
     three[0].count = three[1].count = three[2].count = 20;
-    COST("three copies of 20 entries", 6800, xok_pt_batch(ROOT, id, three, 3));
+    COST("three copies of 20 entries", 7000, xok_pt_batch(ROOT, id, three, 3));
     xok_env_free(ROOT, id);
     struct xok_pt_op prot = {DATA, 0, XOK_PTE_W, 1, XOK_PT_MOD, 1, 0, 0};
     COST("protect and unprotect a page", 790, ({
@@ -177,7 +177,7 @@ static void test(void)
              s64 p = xok_page_alloc(ROOT, XOK_PAGE_ANY, 1);
              xok_page_free(ROOT, p, 1);
          }));
-    COST("page: alloc, map, unmap, free", 1560, ({
+    COST("page: alloc, map, unmap, free", 1620, ({
              s64 p = xok_page_alloc(ROOT, XOK_PAGE_ANY, 1);
              map(DATA + 0x101000, p, 1, XOK_PTE_W | XOK_PTE_NX);
              unmap(DATA + 0x101000, 1);

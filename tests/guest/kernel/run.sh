@@ -19,7 +19,7 @@ for image in "$@"; do
         more+=(-netdev user,id=n0,restrict=on -device "$device,netdev=n0,mac=52:54:00:12:34:56")
     fi
     log=$(mktemp)
-    timeout "${LIMIT:-60}" qemu-system-x86_64 -M "${MACHINE:-microvm}" -accel tcg -cpu "${CPU:-max}" \
+    timeout "${LIMIT:-240}" qemu-system-x86_64 -M "${MACHINE:-microvm}" -accel tcg -cpu "${CPU:-max}" \
         -m "${MEMORY:-256}" -smp "$smp" -kernel "$kernel" -initrd "$image" -display none -serial stdio \
         -monitor none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 $count "${more[@]}" ${QEMU_MORE:-} \
         </dev/null >"$log" 2>&1
