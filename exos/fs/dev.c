@@ -123,6 +123,6 @@ void dev_populate(struct dentry *dev)
     populate(dev, "stdin", S_IFLNK | 0777, 0, "/proc/self/fd/0");
     populate(dev, "stdout", S_IFLNK | 0777, 0, "/proc/self/fd/1");
     populate(dev, "stderr", S_IFLNK | 0777, 0, "/proc/self/fd/2");
-    devpts_start(populate(dev, "pts", S_IFDIR | 0755, 0, NULL));
+    populate(dev, "pts", S_IFDIR | 0755, 0, NULL);
     populate(dev, "shm", S_IFDIR | S_ISVTX | 0777, 0, NULL);
 }

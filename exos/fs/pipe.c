@@ -364,11 +364,12 @@ static s64 opener_wait(struct pipe *p, u32 *ever, u32 before, u32 *now)
 s64 fifo_open(struct inode *i, struct file *f)
 {
     struct pipe *p = fifo_pipe(i);
+    bool named = i->sb != pipe_mount->sb; // pipe(2)'s, opened through /proc, waits for nobody
     s64 r = 0;
     if (!p)
         return -ENOMEM;
     lock_take(&p->lock);
-    if (f->mode == MAY_WRITE && (f->flags & O_NONBLOCK) && !p->readers) {
+    if (named && f->mode == MAY_WRITE && (f->flags & O_NONBLOCK) && !p->readers) {
         lock_drop(&p->lock);
         return -ENXIO;
     }
@@ -377,12 +378,12 @@ s64 fifo_open(struct inode *i, struct file *f)
     if (f->mode & MAY_WRITE)
         p->writers++, p->writers_ever++;
     waitq_wake(&p->openers, 1 << 30, 0);
-    if (f->mode == MAY_READ && !p->writers) {
+    if (named && f->mode == MAY_READ && !p->writers) {
         if (f->flags & O_NONBLOCK)
             f->pos = p->writers_ever; // that nobody writes yet is no hang-up
         else
             r = opener_wait(p, &p->writers_ever, p->writers_ever, &p->writers);
-    } else if (f->mode == MAY_WRITE && !p->readers) {
+    } else if (named && f->mode == MAY_WRITE && !p->readers) {
         r = opener_wait(p, &p->readers_ever, p->readers_ever, &p->readers);
     }
     f->priv = p;

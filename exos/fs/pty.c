@@ -23,11 +23,11 @@ static void pty_more(struct tty *t)
     waitq_wake(&t->master_wr, 1 << 30, POLLOUT);
 }
 
-void devpts_start(struct dentry *pts)
+void devpts_start(struct mount *dev, struct dentry *pts)
 {
     struct super *sb = super_new("devpts", DEVPTS_MAGIC, 0);
     struct dentry *root = sb ? tmpfs_mount_root(sb, 0755) : NULL;
-    mount = root ? mount_add(root_mount, pts, root, sb, MS_NOSUID | MS_NOEXEC) : NULL;
+    mount = root ? mount_add(dev, pts, root, sb, MS_NOSUID | MS_NOEXEC) : NULL;
     if (!mount)
         panic("no memory for devpts");
     populate(root, "ptmx", S_IFCHR | 0666, MKDEV(5, 2), NULL);

@@ -90,7 +90,7 @@ void tty_hangup(struct tty *t); // every open file dies; who held it as terminal
 struct tty *tty_of(struct file *f);
 
 // pty.c
-void devpts_start(struct dentry *pts);
+void devpts_start(struct mount *dev, struct dentry *pts);
 s64 ptmx_open(struct file *f);
 s64 pts_open(u32 index, struct file *f);
 s64 pty_peer(struct tty *t, u32 flags);

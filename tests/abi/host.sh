@@ -31,6 +31,6 @@ exec unshare $own --mount --pid --fork --kill-child sh -c '
     umask 022
     # The shell would say "Segmentation fault" where the program itself says nothing.
     exec 3>&2 2>/dev/null
-    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-        ${TERM:+TERM="$TERM"} chroot "$root" "$@" 2>&3 3>&-
+    (exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+        ${TERM:+TERM="$TERM"} chroot "$root" "$@" 3>&-) 2>&3
     exit $?' host.sh "$root" "$@"

@@ -25,7 +25,7 @@ TOP = os.path.abspath(os.path.join(HERE, "../.."))
 XOK = os.path.join(TOP, "build/xok")
 ROOT = os.path.join(TOP, "build/abi/root")
 IMAGE = os.path.join(TOP, "build/abi/root.img")
-LIMIT = 600  # seconds: only ends a case that hangs
+LIMIT = 300  # seconds: only ends a case that hangs
 SHOWN = 20   # lines of a difference
 
 
@@ -58,7 +58,7 @@ class Case:
         return random.Random(self.name).randbytes(self.stdin)
 
     def options(self, smp):
-        options = ["--rootfs", IMAGE, "--smp", str(smp), "--timeout", str(LIMIT - 30)]
+        options = ["--rootfs", IMAGE, "--smp", str(smp), "--timeout", str(LIMIT - 20)]
         for key in ("user", "cwd", "memory"):
             if getattr(self, key):
                 options += ["--" + key, getattr(self, key)]
