@@ -1,6 +1,6 @@
 # XN on the host: the kernel's files without the two that only the machine has.
 XN_SRC := $(filter-out kernel/disk/calls.c,$(wildcard kernel/disk/*.c)) tests/host/xn/host.c
-XN_TESTS := $(B)/host/xn_test
+XN_TESTS := $(B)/host/xn_test $(B)/host/xn_crash_test
 HOST_TESTS += $(XN_TESTS)
 $(XN_TESTS): HOST_CFLAGS += -Ikernel -Itests/host/xn
 $(XN_TESTS): $(XN_SRC) $(wildcard kernel/disk/*.h tests/host/xn/*.h)

@@ -305,9 +305,10 @@ static void errors_reach_the_owner(void **s)
     EQ(host_sync(0, d), 0);
     memcpy(image, host_disk_data(d), sizeof image);
     host_start(2048, 1);
-    o.image = image, o.fail_writes = 2;
+    o.image = image;
     d = host_disk_add(&o);
     host_mount(0, d, false);
+    host_fail(d, 0, 2);
     EQ(toy_io(0, d, XOK_IO_PREFETCH, TOY_ROOT, 0, 0, 0, 0), 0);
     EQ(toy_io(0, d, XOK_IO_BIND, TOY_ROOT, XOK_DISK(d)->root[0].parent, 0, 0, 0), 0);
     u32 failed = 0, rewritten = 0;
@@ -347,6 +348,32 @@ static void lists_become_few_requests(void **s)
     EQ(XOK_DISK(d)->dirty, 1);
 }
 
+// A flush covers what was written before it, however the device orders requests; a durable write likewise.
+static void flush_means_it(void **s)
+{
+    (void)s;
+    static u8 image[1024 * 4096];
+    for (u32 seed = 1; seed < 40; seed++) {
+        u32 d = toy_start(plain, seed);
+        EQ(toy_alloc(0, d, TOY_ROOT, 0, 400, 32, XOK_T_DATA, 1), 0);
+        struct xok_io o[33] = {{.op = 0}};
+        u64 done = 0;
+        for (u32 i = 0; i < 32; i++) {
+            EQ(NEW(d, 400 + i, TOY_ROOT, 0), 0);
+            memset(host_page(xok_block_find(d, 400 + i)), 0x5a, 4096);
+            o[i] = (struct xok_io){.block = 400 + (i * 7) % 32, .op = XOK_IO_WRITE, .flags = seed & 1 ? XOK_IO_DURABLE : 0};
+        }
+        o[32] = (struct xok_io){.op = XOK_IO_FLUSH};
+        u32 n = seed & 1 ? 32 : 33;
+        EQ(xok_disk_io(0, d, o, n, &done), n);
+        while (done < n)
+            assert_true(host_step());
+        host_crash_image(d, host_log_length(d), LOSE_ALL, 1, image);
+        for (u32 i = 0; i < 32; i++)
+            EQ(image[(400 + i) * 4096 + i], 0x5a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +388,7 @@ int main(void)
         cmocka_unit_test(temporary_trees_are_free_of_ordering),
         cmocka_unit_test(errors_reach_the_owner),
         cmocka_unit_test(lists_become_few_requests),
+        cmocka_unit_test(flush_means_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

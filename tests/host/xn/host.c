@@ -24,6 +24,17 @@ struct right {
     struct who who;
     u32 rights;
 };
+struct host_log {
+    struct event {
+        enum { STARTED, FINISHED, FLUSHED } kind;
+        u64 other; // FINISHED, FLUSHED: the entry at which it began
+        u64 block;
+        u32 blocks;
+        u8 *data;
+    } *entry;
+    u64 length, room;
+    struct host_disk_options o;
+};
 static struct page {
     enum { PAGE_FREE, PAGE_USER, PAGE_CACHE, PAGE_FRAME } type;
     u32 pins;
@@ -35,18 +46,12 @@ static u32 page_next;
 static struct who caps[XOK_CAP_SLOTS];
 static struct host {
     struct host_disk_options o;
+    u32 fail_reads, fail_writes;
     u8 *data;
     struct req *pending[REQUESTS];
     u64 started[REQUESTS]; // log index
     u32 count;
-    struct event {
-        enum { STARTED, FINISHED, FLUSHED } kind;
-        u64 other; // FINISHED, FLUSHED: the entry at which it began
-        u64 block;
-        u32 blocks;
-        u8 *data;
-    } *log;
-    u64 length, room;
+    struct host_log log;
 } hosts[XOK_DISK_MAX];
 static u32 host_count;
 static s64 (*natives[256])(struct xok_udf *);
@@ -209,12 +214,13 @@ static u64 log_put(struct host *h, struct event e)
 {
     if (!h->o.log)
         return 0;
-    if (h->length == h->room) {
-        h->room = h->room ? h->room * 2 : 1024;
-        h->log = realloc(h->log, h->room * sizeof *h->log);
+    struct host_log *l = &h->log;
+    if (l->length == l->room) {
+        l->room = l->room ? l->room * 2 : 1024;
+        l->entry = realloc(l->entry, l->room * sizeof *l->entry);
     }
-    h->log[h->length] = e;
-    return h->length++;
+    l->entry[l->length] = e;
+    return l->length++;
 }
 
 static bool submit(struct disk *d, struct req *r)
@@ -230,7 +236,7 @@ static bool submit(struct disk *d, struct req *r)
             memcpy(data + i * XOK_BLOCK_SIZE, xn_page(r->page[i]), XOK_BLOCK_SIZE);
         began = log_put(h, (struct event){STARTED, 0, r->block, r->count, data});
     } else if (r->op == REQ_FLUSH) {
-        began = h->length;
+        began = h->log.length;
     }
     h->started[h->count] = began;
     h->pending[h->count++] = r;
@@ -239,16 +245,16 @@ static bool submit(struct disk *d, struct req *r)
 
 static bool transfer(struct host *h, struct req *r, u64 began)
 {
-    if (r->op == REQ_READ && h->o.fail_reads && !(xn_random() % h->o.fail_reads))
+    if (r->op == REQ_READ && h->fail_reads && !(xn_random() % h->fail_reads))
         return false;
-    if (r->op == REQ_WRITE && h->o.fail_writes && !(xn_random() % h->o.fail_writes))
+    if (r->op == REQ_WRITE && h->fail_writes && !(xn_random() % h->fail_writes))
         return false;
     for (u32 i = 0; i < r->count && r->op <= REQ_WRITE; i++) {
         u8 *at = h->data + (r->block + i) * XOK_BLOCK_SIZE, *page = xn_page(r->page[i]);
         if (r->op == REQ_READ)
             memcpy(page, at, XOK_BLOCK_SIZE);
         else // as it was when it was submitted
-            memcpy(at, h->o.log ? h->log[began].data + i * XOK_BLOCK_SIZE : page, XOK_BLOCK_SIZE);
+            memcpy(at, h->o.log ? h->log.entry[began].data + i * XOK_BLOCK_SIZE : page, XOK_BLOCK_SIZE);
     }
     if (r->op == REQ_WRITE)
         log_put(h, (struct event){FINISHED, began, r->block, r->count, NULL});
@@ -306,27 +312,27 @@ u32 host_pending(void)
 }
 
 u8 *host_disk_data(u32 disk) { return hosts[disk].data; }
-u64 host_log_length(u32 disk) { return hosts[disk].length; }
+void host_fail(u32 disk, u32 reads, u32 writes) { hosts[disk].fail_reads = reads, hosts[disk].fail_writes = writes; }
+u64 host_log_length(u32 disk) { return hosts[disk].log.length; }
 
 // Entry `write` (STARTED) is durable at log position `at`: it finished before a flush began that was over by then.
-void host_crash_image(u32 disk, u64 at, enum host_loss loss, u64 seed, u8 *data)
+void host_log_image(const struct host_log *h, u64 at, enum host_loss loss, u64 seed, u8 *data)
 {
-    struct host *h = &hosts[disk];
     u32 sectors = XOK_BLOCK_SIZE / h->o.sector;
     u64 covered = 0; // writes that finished before this entry are durable
     for (u64 i = 0; i < at; i++)
-        if (h->log[i].kind == FLUSHED && h->log[i].other > covered)
-            covered = h->log[i].other;
+        if (h->entry[i].kind == FLUSHED && h->entry[i].other > covered)
+            covered = h->entry[i].other;
     u8 *durable = calloc(at + 1, 1);
     for (u64 i = 0; i < at; i++)
-        if (h->log[i].kind == FINISHED && (i < covered || h->o.write_through))
-            durable[h->log[i].other] = 1;
+        if (h->entry[i].kind == FINISHED && (i < covered || h->o.write_through))
+            durable[h->entry[i].other] = 1;
     if (h->o.image)
         memcpy(data, h->o.image, h->o.blocks * XOK_BLOCK_SIZE);
     else
         memset(data, 0, h->o.blocks * XOK_BLOCK_SIZE);
     for (u64 i = 0; i < at; i++) {
-        struct event *e = &h->log[i];
+        const struct event *e = &h->entry[i];
         bool all = durable[i] || loss == LOSE_NOTHING || (loss == LOSE_SOME && next_random(&seed) & 1);
         if (e->kind != STARTED || (!all && loss != LOSE_TORN))
             continue;
@@ -335,6 +341,34 @@ void host_crash_image(u32 disk, u64 at, enum host_loss loss, u64 seed, u8 *data)
                 memcpy(data + e->block * XOK_BLOCK_SIZE + s * h->o.sector, e->data + s * h->o.sector, h->o.sector);
     }
     free(durable);
+}
+
+void host_crash_image(u32 disk, u64 at, enum host_loss loss, u64 seed, u8 *data)
+{
+    hosts[disk].log.o = hosts[disk].o;
+    host_log_image(&hosts[disk].log, at, loss, seed, data);
+}
+
+struct host_log *host_log_take(u32 disk)
+{
+    struct host_log *l = malloc(sizeof *l);
+    *l = hosts[disk].log;
+    l->o = hosts[disk].o;
+    hosts[disk].log = (struct host_log){0};
+    return l;
+}
+
+static void log_free(struct host_log *l)
+{
+    for (u64 k = 0; k < l->length; k++)
+        free(l->entry[k].data);
+    free(l->entry);
+}
+
+void host_log_drop(struct host_log *l)
+{
+    log_free(l);
+    free(l);
 }
 
 // ---- exposed state ------------------------------------------------------------------------------------------------------
@@ -349,24 +383,26 @@ void host_start(u64 count, u64 seed)
     static struct dep *pool;
     state = seed;
     for (u32 i = 0; i < host_count; i++) {
-        for (u64 k = 0; k < hosts[i].length; k++)
-            free(hosts[i].log[k].data);
         for (u32 k = 0; k < hosts[i].count; k++)
             req_free(hosts[i].pending[k]);
         if (disks[i].info)
             xn_forget(&disks[i]);
-        free(hosts[i].log), free(hosts[i].data), free((void *)hosts[i].o.image);
+        log_free(&hosts[i].log);
         free(disks[i].map), free(disks[i].info);
     }
     memset(hosts, 0, sizeof hosts);
     memset(disks, 0, sizeof disks);
     memset(caps, 0, sizeof caps);
     host_count = 0;
-    free(pages), free(memory), free(registry), free(hash), free(pool);
+    free(pages), free(registry), free(hash), free(pool);
+    if (count > page_count) {
+        free(memory);
+        memory = aligned_alloc(4096, count * XOK_BLOCK_SIZE);
+    }
     page_count = count, pages_used = 0, page_next = 0;
     pages = calloc(count, sizeof *pages);
-    memory = aligned_alloc(4096, count * XOK_BLOCK_SIZE);
-    memset(memory, 0xdb, count * XOK_BLOCK_SIZE);
+    for (u64 i = 0; i < count; i++)
+        memset(memory + i * XOK_BLOCK_SIZE, 0xdb, 64);
     pool = calloc(DEPS, sizeof *pool);
     registry_init(calloc(count, sizeof *registry), count, calloc(1, 4096 + (4ul << BITS)), BITS, pool, DEPS);
     host_cap(0, XOK_ALL, 0, NULL);
@@ -386,11 +422,20 @@ u32 host_disk_add(const struct host_disk_options *o)
     struct disk *d = &disks[i];
     h->o = *o;
     h->o.sector = o->sector ? o->sector : 512;
-    h->data = calloc(o->blocks, XOK_BLOCK_SIZE);
-    if (o->image) {
-        memcpy(h->data, o->image, o->blocks * XOK_BLOCK_SIZE);
-        h->o.image = memcpy(malloc(o->blocks * XOK_BLOCK_SIZE), o->image, o->blocks * XOK_BLOCK_SIZE);
+    static struct {
+        u8 *data;
+        u64 blocks;
+    } room[XOK_DISK_MAX]; // kept from machine to machine
+    if (room[i].blocks < o->blocks) {
+        free(room[i].data);
+        room[i].data = malloc(o->blocks * XOK_BLOCK_SIZE);
+        room[i].blocks = o->blocks;
     }
+    h->data = room[i].data;
+    if (o->image)
+        memcpy(h->data, o->image, o->blocks * XOK_BLOCK_SIZE);
+    else
+        memset(h->data, 0, o->blocks * XOK_BLOCK_SIZE);
     d->index = i;
     d->info = calloc(1, sizeof *d->info);
     d->submit = submit;

@@ -25,14 +25,14 @@ u64 host_native(s64 (*fn)(struct xok_udf *u)); // a C function as downloaded cod
 // ---- disks
 struct host_disk_options {
     u64 blocks;
-    const void *image; // content, copied; NULL: zeros
+    const void *image; // content, copied (with a log: not, keep it); NULL: zeros
     bool write_through; // no volatile cache
     bool in_order;     // requests complete in order
     u32 sector;        // 0: 512
-    u32 fail_reads, fail_writes; // 1 of n fails; 0 never
     bool log;
 };
 u32 host_disk_add(const struct host_disk_options *o); // its number; state RAW
+void host_fail(u32 disk, u32 reads, u32 writes); // from now on 1 of so many fails; 0 never
 u8 *host_disk_data(u32 disk);                  // what reads see now
 u32 host_pending(void);
 bool host_step(void);                          // completes one request; false: none
@@ -43,10 +43,14 @@ s64 host_io(u32 cap, u32 disk, const struct xok_io *ops, u32 n); // disk_io, wai
 s64 host_sync(u32 cap, u32 disk);              // writes back all that is dirty, in rounds, as a syncer would; flushes
 
 // ---- power loss
+struct host_log;
+struct host_log *host_log_take(u32 disk);      // the log outlives the machine; host_log_drop frees it
+void host_log_drop(struct host_log *log);
 u64 host_log_length(u32 disk);
 enum host_loss { LOSE_NOTHING, LOSE_ALL, LOSE_SOME /* each write or not */, LOSE_TORN /* each sector or not */ };
 // What the disk can hold when power fails after `at` log entries. data: blocks * 4096 bytes.
 void host_crash_image(u32 disk, u64 at, enum host_loss loss, u64 seed, u8 *data);
+void host_log_image(const struct host_log *log, u64 at, enum host_loss loss, u64 seed, u8 *data);
 
 // ---- the kernel's calls, as libxok has them
 s64 xok_disk_format(u64 slot, u64 disk);
