@@ -24,6 +24,7 @@ void inode_free(struct inode *i)
 {
     if (i->extra) {
         list_for_safe(it, next, &i->extra->xattrs) heap_free(it);
+        tree_cut(&i->extra->patched, 0);
         heap_free(i->extra);
     }
     if (i->ops->evict)

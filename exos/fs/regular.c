@@ -141,8 +141,53 @@ static s64 write_limit(struct inode *i, u64 off, u64 *len)
     return 0;
 }
 
+u64 file_run(struct file *f, u64 index, u64 n)
+{
+    struct inode *i = f->inode;
+    bool clean = i && f->ops == &regular_ops && !i->tree && !(i->flags & INODE_COPYUP) && index + n <= i->lower_pages &&
+                 index + n <= PAGE_UP(i->size) / PAGE;
+    return clean ? lower_page(i->lower, index) : 0;
+}
+
+u64 text_patched(struct file *f, u64 index)
+{
+    struct inode *i = f->inode;
+    struct extra *x = i && f->ops == &regular_ops ? __atomic_load_n(&i->extra, __ATOMIC_ACQUIRE) : NULL;
+    if (!x || !x->patched)
+        return 0;
+    lock_take(&i->map_lock);
+    u64 ppn = tree_get(x->patched, index);
+    if (ppn)
+        page_ref(ppn);
+    lock_drop(&i->map_lock);
+    return ppn;
+}
+
+u64 text_patch(struct file *f, u64 index, u64 ppn)
+{
+    struct inode *i = f->inode;
+    struct extra *x = i && f->ops == &regular_ops ? inode_extra(i) : NULL;
+    if (!x)
+        return 0;
+    lock_take(&i->map_lock);
+    u64 holds = tree_get(x->patched, index);
+    if (!holds && tree_set(&x->patched, index, ppn)) {
+        page_ref(ppn); // the tree's
+        holds = ppn;
+    }
+    if (holds)
+        page_ref(holds);
+    lock_drop(&i->map_lock);
+    return holds;
+}
+
 static void written(struct inode *i)
 {
+    if (i->extra && i->extra->patched) {
+        lock_take(&i->map_lock);
+        tree_cut(&i->extra->patched, 0);
+        lock_drop(&i->map_lock);
+    }
     i->mtime = i->ctime = clock_real_ns();
     if ((i->mode & (S_ISUID | S_ISGID)) && proc_self()->fsuid)
         i->mode &= i->mode & 010 ? ~(S_ISUID | S_ISGID) : ~S_ISUID;

@@ -102,6 +102,7 @@ enum {
 
 // What few inodes have: extended attributes, locks, watches.
 struct extra {
+    u64 patched; // page tree: text with patched call sites (vm/patch.c) instead of the content; inode's map_lock
     struct list xattrs, locks, watches;
     struct waitq lock_wait;
     bool own_xattrs; // the list has them all: the root image's were copied
@@ -231,6 +232,13 @@ s64 inode_truncate(struct inode *i, u64 size);
 s64 inode_read_kernel(struct inode *i, void *to, u64 len, u64 off);
 s64 inode_page(struct inode *i, u64 index, bool write, u64 *ppn); // with a reference
 s64 regular_fallocate(struct file *f, int mode, u64 off, u64 len);
+
+// Text as programs run it, its system-call sites patched by vm/patch.c; reads still see the file.
+// Page `index` of a file and the n-1 after it, where they are pages of the root image that nobody has changed:
+// the first ppn, the others follow. 0: ask for each by itself.
+u64 file_run(struct file *f, u64 index, u64 n);
+u64 text_patched(struct file *f, u64 index);            // ppn with a reference; 0: no site was patched there
+u64 text_patch(struct file *f, u64 index, u64 ppn);     // offers a copy; which one holds (with a reference), 0: none
 
 // lower.c: the root image
 void lower_start(const void *image, u64 size);

@@ -1,10 +1,11 @@
 // Page faults, and the few ways a page gets into or out of a program's address space.
 #include "vm/vm.h"
 #include "core/calls.h"
-#include "fs/fs.h"
+#include "fs/vfs.h"
 #include "vm/tables.h"
 
 enum { ERR_WRITE = 2, ERR_FETCH = 16, STACK_GUARD = 256 * 4096 };
+#define AROUND 16ul // pages mapped by one fault where it is cheap
 
 bool user_va(u64 start, u64 len)
 {
@@ -72,11 +73,51 @@ static int fault_anonymous(struct vm *vm, struct area *a, u64 va)
     return 0;
 }
 
+// Maps, with the page at va, its neighbours in the same 64 KiB that cost nothing to find: pages of the root
+// image, used in place. Programs touch most of what lies near. False: none was mapped.
+static bool fault_around(struct vm *vm, struct area *a, u64 va, u64 bits, bool text)
+{
+    struct xok_pt_op op[AROUND];
+    u64 start = MAX(a->start, va & -(AROUND * PAGE)), end = MIN(a->end, (va & -(AROUND * PAGE)) + AROUND * PAGE);
+    u64 index = a->index + (start - a->start) / PAGE;
+    u64 first = file_run(a->file, index, (end - start) / PAGE);
+    u32 n = 0, mapped = 0;
+    if (!first)
+        return false;
+    for (u64 at = start; at < end; at += PAGE) {
+        if (pte_get(at))
+            continue;
+        u64 k = (at - start) / PAGE, patched = text ? text_patched(a->file, index + k) : 0;
+        u64 pte = (patched ? patched : first + k) * PAGE | bits;
+        mapped++;
+        if (n && op[n - 1].va + op[n - 1].count * PAGE == at && op[n - 1].pte + op[n - 1].count * PAGE == pte)
+            op[n - 1].count++;
+        else
+            op[n++] = (struct xok_pt_op){.va = at, .pte = pte, .count = 1, .kind = XOK_PT_SET, .level = 1,
+                                         .flags = XOK_PT_CREATE};
+    }
+    s64 done = xok_pt_batch(FAMILY, 0, op, n);
+    for (u32 i = MAX(done, 0); i < n; i++) { // not mapped: rare, so the reference goes the long way
+        mapped -= op[i].count;
+        page_put(XOK_PTE_PPN(op[i].pte));
+    }
+    vm->rss += mapped;
+    return done == n;
+}
+
 static int fault_file(struct vm *vm, struct area *a, u64 va, bool write)
 {
     bool shared = a->flags & MAP_SHARED;
     s64 err = 0;
-    u64 ppn = a->file->ops->page(a->file, a->index + (va - a->start) / PAGE, write && shared, &err);
+    u64 index = a->index + (va - a->start) / PAGE;
+    bool text = !shared && !write && (a->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC;
+    u64 usual = prot_bits(a->prot);
+    if (!shared && !write &&
+        fault_around(vm, a, va, (usual & XOK_PTE_W ? (usual & ~XOK_PTE_W) | PTE_COW : usual) | XOK_PTE_A, text))
+        return 0;
+    u64 ppn = text ? text_patched(a->file, index) : 0;
+    if (!ppn)
+        ppn = a->file->ops->page(a->file, index, write && shared, &err);
     if (!ppn)
         return err == -ENOMEM ? VM_NOMEM : VM_BUS;
     u64 bits = prot_bits(a->prot);
