@@ -623,17 +623,21 @@ s64 sys_sleep(u64 deadline, u64 to)
     if (!e->ctl)
         return XOK_E_ARG;
     e->ctl->pred_tag = 0;
+    // Exposed first: a waker elsewhere stores the event word and wakes only whom it then sees asleep.
+    u8 *state = &KENVS[XOK_ENV_INDEX(e->id)].state;
+    __atomic_store_n(state, XOK_ENV_ASLEEP, __ATOMIC_SEQ_CST);
     if (sleep_over(e, deadline, &result)) {
+        *state = XOK_ENV_READY;
         wakes_drain(e);
         return result;
     }
     e->regs.rax = 0;
     e->saved = SAVED_CALL;
     if (e->pending && !e->ctl->upcall_mask) {
+        *state = XOK_ENV_READY;
         wakes_drain(e);
         return_to_env(e);
     }
-    KENVS[XOK_ENV_INDEX(e->id)].state = XOK_ENV_ASLEEP;
     if (deadline) {
         e->deadline = deadline;
         heap_add(c, e);

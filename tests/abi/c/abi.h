@@ -58,6 +58,9 @@ static inline const char *strerrorname(int e)
 }
 #define BAD ((void *)8) // nothing is ever mapped here
 
+// What hangs shows how far it came.
+__attribute__((constructor)) static void by_lines(void) { setvbuf(stdout, NULL, _IOLBF, BUFSIZ); }
+
 // Runs fn in a child and tells how it ended.
 static inline void child(const char *name, void (*fn)(void))
 {
