@@ -1,5 +1,6 @@
 #!/bin/sh
-# mkroot.sh DIR: makes the built-in root in DIR from unmodified Debian packages.
+# mkroot.sh DIR [PACKAGE...]: makes the built-in root in DIR from unmodified Debian packages; with more of them
+# if they are named.
 #
 # apt resolves and fetches the closure of the list below as for a machine that has no package yet; then
 # the packages' files are laid out. No maintainer script runs: what they would make is made here. DIR also
@@ -9,6 +10,8 @@ root=$1
 packages="busybox-static dash bash coreutils grep sed gawk tar gzip findutils diffutils procps
     libc6 libc-bin base-files base-passwd ncurses-base ncurses-bin debianutils util-linux hostname
     usr-is-merged"
+shift
+packages="$packages $*"
 # Translations and manual pages are as large as everything else together.
 excluded="usr/share/locale usr/share/man usr/share/info usr/share/doc-base"
 

@@ -120,6 +120,14 @@ void route_remove(struct net *net, const struct ip *dst, u32 plen, const struct 
     net->route_gen++;
 }
 
+static u32 common_bits(const struct ip *a, const struct ip *b)
+{
+    u32 n = 0;
+    while (n < 16 && a->b[n] == b->b[n])
+        n++;
+    return n == 16 ? 128 : n * 8 + (u32)__builtin_clz(a->b[n] ^ b->b[n]) - 24;
+}
+
 // RFC 6724, as far as it matters with one interface: same scope, not deprecated, longest common prefix.
 static bool source_choose(struct net *net, const struct netif *nif, const struct ip *dst, struct ip *src)
 {
@@ -137,8 +145,7 @@ static bool source_choose(struct net *net, const struct netif *nif, const struct
             score += 4;
         if (a->preferred_ms > now)
             score += 2;
-        if (ip_prefix_eq(&a->ip, dst, a->plen))
-            score += 1;
+        score = score * 256 + common_bits(&a->ip, dst);
         if (score > best_score)
             best = a, best_score = score;
     }
