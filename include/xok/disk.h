@@ -11,6 +11,7 @@
 #ifndef XOK_DISK_H
 #define XOK_DISK_H
 #include "types.h"
+#include "udf.h"
 
 #define XOK_DISK_MAX 4
 #define XOK_BLOCK_SIZE 4096ul
@@ -19,57 +20,7 @@
 #define XOK_BLOCK_DISK(b) ((b) >> 56)
 #define XOK_BLOCK_NUMBER(b) ((b) & 0x00fffffffffffffful)
 
-// ---- types, and the map: one byte a block, exposed -------------------------------------------------------
-#define XOK_T_FREE 0
-#define XOK_T_DATA 1     // user data: no functions; its page may be mapped writable
-#define XOK_T_RESERVED 2 // space without content: cannot be read; RETYPE makes it data once something is there
-#define XOK_T_FIRST 3    // 3..61: templates
-#define XOK_T_XN 62      // XN's own: superblock, catalogue, code of templates, journal
-#define XOK_T_BUSY 63    // being discarded
-#define XOK_T_COUNT 64
-
-#define XOK_MAP_TYPE 0x3f
-#define XOK_MAP_UNINIT 0x40   // not written (durably) since it was allocated
-#define XOK_MAP_WILLFREE 0x80 // freed, but a pointer to it can still be on the disk
-// Allocatable is exactly: the byte is 0.
-
-// ---- downloaded functions -------------------------------------------------------------------------------------
-// A metadata block is `head` bytes, then parts of `part` bytes each ((4096 - head) % part == 0). What the
-// block owns is the union over its parts of owns(head, part i); a change to one part costs that part only,
-// a change to the head costs the whole block.
-struct xok_owns { // blocks block..block+count-1, each of that type
-    u64 block;
-    u32 count, type;
-};
-#define XOK_OWNS_MAX 512 // of one block
-
-struct xok_udf { // what a function sees; nothing else
-    const u8 *head;       // owns, size: the first `head` bytes. acl, refcnt: the whole block (CHANGE: as it would become)
-    const u8 *part;       // owns: part `index`. acl CHANGE: what bytes [from, to) are before it
-    struct xok_owns *out; // owns: room for XOK_OWNS_MAX
-    u32 head_len, part_len;
-    u32 index;            // owns: number of the part
-    u32 op;               // acl: enum xok_acl_op
-    u32 from, to;         // acl CHANGE: bytes [from, to) change
-    u64 block;            // acl of a child: its number (without the disk)
-    u32 type, rights;     // and type; rights of the capability presented (XOK_R..)
-    u32 depth;            // its name: components name[0..depth-1]; 0 is the root
-    u32 name[8];
-    u64 time;             // acl: nanoseconds since 1970
-};
-enum xok_udf_kind {
-    XOK_UDF_OWNS,   // number of tuples in out; negative: the content is corrupt. Zero bytes own nothing
-    XOK_UDF_REFCNT, // edges that lead to this block; 0 counts as 1. Without it: one
-    XOK_UDF_ACL,    // non-zero: allowed. Without it: only who may write the root name
-    XOK_UDF_SIZE,   // bytes of the block that owns can depend on: what lies behind changes unseen. Without: 4096
-    XOK_UDF_COUNT,
-};
-enum xok_acl_op {
-    XOK_ACL_READ,   // see child (block, type); of a root: see itself
-    XOK_ACL_WRITE,  // write child, which is data
-    XOK_ACL_CHANGE, // change bytes [from, to) of this block
-};
-
+// ---- the catalogue ------------------------------------------------------------------------------------------------
 struct xok_template { // disk_template. Immutable; the name is taken for ever
     char name[32];    // NUL-padded, not empty
     u64 block;        // free blocks that shall hold the code
@@ -77,7 +28,7 @@ struct xok_template { // disk_template. Immutable; the name is taken for ever
     u32 pad;
     struct {
         u64 addr;
-        u32 len, pad; // 0: none; ELF object of one function, or raw eBPF instructions
+        u32 len, pad; // 0: none; a linked image (code.h)
     } code[XOK_UDF_COUNT];
 };
 #define XOK_CODE_MAX 65536 // bytes of a template's functions together

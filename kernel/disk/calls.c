@@ -204,7 +204,7 @@ s64 sys_disk_unmount(u64 slot, u64 n)
 
 s64 sys_disk_template(u64 slot, u64 n, u64 template)
 {
-    static u8 code[XOK_CODE_MAX];
+    static u8 code[XOK_CODE_MAX] __attribute__((aligned(8)));
     struct xok_template t;
     u64 at = 0;
     NEED(slot, n);
@@ -266,14 +266,10 @@ s64 sys_disk_io(u64 slot, u64 n, u64 list, u64 count, u64 done)
     return xn_io(&w, d, ops, count, (u64)phys_to_virt(ppn * XOK_PAGE_SIZE + done % XOK_PAGE_SIZE));
 }
 
-void *xn_code_load(u32 kind, const u8 *code, u32 len)
+// ---- functions ---------------------------------------------------------------------------------------------------
+void *xn_code_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part)
 {
-    (void)kind, (void)code, (void)len;
-    return NULL;
+    return function_load(kind, code, len, head, part);
 }
-void xn_code_drop(void *fn) { (void)fn; }
-bool xn_code_call(void *fn, u32 kind, struct xok_udf *u, s64 *result)
-{
-    (void)fn, (void)kind, (void)u, (void)result;
-    return false;
-}
+void xn_code_drop(void *fn) { function_drop(fn); }
+bool xn_code_call(void *fn, u32 kind, struct xok_udf *u, s64 *result) { return function_call(fn, kind, u, result); }

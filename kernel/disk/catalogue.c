@@ -40,7 +40,8 @@ void types_unload(struct disk *d)
 
 static bool shape_ok(u32 head, u32 part)
 {
-    return head < XOK_BLOCK_SIZE && part && !((XOK_BLOCK_SIZE - head) % part);
+    return head < XOK_BLOCK_SIZE && part >= 16 && !((XOK_BLOCK_SIZE - head) % part) &&
+           (XOK_BLOCK_SIZE - head) / part * (head + part) <= XOK_UDF_WORK;
 }
 
 // Zero bytes must own nothing: a new block starts as zeros.
@@ -74,7 +75,7 @@ static bool load(struct disk *d, u32 type, u32 head, u32 part, const u8 *code, c
     bool ok = true;
     for (u32 i = 0; ok && i < XOK_UDF_COUNT; code += (len[i++] + 7) & ~7u)
         if (len[i])
-            ok = (t->fn[i] = xn_code_load(i, code, len[i]));
+            ok = (t->fn[i] = xn_code_load(i, code, len[i], head, part));
     if (ok && zeros_own_nothing(d, type))
         return true;
     type_unload(t);

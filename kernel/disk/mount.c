@@ -300,7 +300,7 @@ static s64 code_step(struct disk *d)
             return XOK_E_AGAIN;
         }
         m.started = false;
-        static u8 code[XOK_CODE_MAX];
+        static u8 code[XOK_CODE_MAX] __attribute__((aligned(8)));
         for (u32 i = 0; i < blocks; i++)
             memcpy(code + i * XOK_BLOCK_SIZE, frame(i), XOK_BLOCK_SIZE);
         if (!m.failed)

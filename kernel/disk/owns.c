@@ -20,7 +20,7 @@ static bool owns_part(struct disk *d, u32 type, const u8 *page, u32 index, struc
 {
     const struct type *t = &d->type[type];
     struct xok_udf u = {.head = page, .head_len = t->head, .part = page + t->head + index * t->part,
-                        .part_len = t->part, .index = index, .out = out};
+                        .part_len = t->part, .index = index, .room = room, .out = out};
     bool ok;
     s64 r = function_run(d, type, XOK_UDF_OWNS, &u, &ok);
     if (!ok || r < 0 || r > room)

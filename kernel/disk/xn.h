@@ -190,9 +190,14 @@ void xn_word_pin(u64 word), xn_word_done(u64 word, u32 ops, u32 failed); // done
 void xn_changed(struct disk *d); // info->seq grew
 u64 xn_random(void), xn_time(void);
 bool xn_trusted(const struct who *w); // who may write the root name
-void *xn_code_load(u32 kind, const u8 *code, u32 len); // verified and compiled; NULL: refused
+void *xn_code_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part); // NULL: refused
 void xn_code_drop(void *fn);
 bool xn_code_call(void *fn, u32 kind, struct xok_udf *u, s64 *result); // false: out of fuel, or a wild access
+
+// ---- functions.c: these three, as downloaded code
+void *function_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part);
+void function_drop(void *fn);
+bool function_call(void *fn, u32 kind, struct xok_udf *u, s64 *result);
 
 #define XN_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define XN_MAX(a, b) ((a) > (b) ? (a) : (b))

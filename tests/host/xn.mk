@@ -1,5 +1,6 @@
 # XN on the host: the kernel's files without the two that only the machine has.
-XN_SRC := $(filter-out kernel/disk/calls.c,$(wildcard kernel/disk/*.c)) tests/host/xn/host.c
+XN_SRC := $(filter-out kernel/disk/calls.c,$(wildcard kernel/disk/*.c)) tests/host/xn/host.c tests/host/xn/code.c \
+	$(wildcard kernel/code/*.c)
 XN_TESTS := $(B)/host/xn_test $(B)/host/xn_crash_test
 HOST_TESTS += $(XN_TESTS)
 $(XN_TESTS): HOST_CFLAGS += -Ikernel -Itests/host/xn

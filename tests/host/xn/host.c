@@ -192,19 +192,31 @@ u64 host_native(s64 (*fn)(struct xok_udf *))
     return 0x4e41544956450000ul | native_count++;
 }
 
-void *xn_code_load(u32 kind, const u8 *code, u32 len)
+void *xn_code_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part)
 {
     u64 id;
-    (void)kind;
     if (len != sizeof id)
-        return NULL;
+        return function_load(kind, code, len, head, part);
     memcpy(&id, code, sizeof id);
     return (id ^ 0x4e41544956450000ul) < native_count ? (void *)natives[id ^ 0x4e41544956450000ul] : NULL;
 }
-void xn_code_drop(void *fn) { (void)fn; }
+static bool is_native(void *fn)
+{
+    for (u32 i = 0; i < native_count; i++)
+        if ((void *)natives[i] == fn)
+            return true;
+    return false;
+}
+
+void xn_code_drop(void *fn)
+{
+    if (!is_native(fn))
+        function_drop(fn);
+}
 bool xn_code_call(void *fn, u32 kind, struct xok_udf *u, s64 *result)
 {
-    (void)kind;
+    if (!is_native(fn))
+        return function_call(fn, kind, u, result);
     *result = ((s64(*)(struct xok_udf *))fn)(u);
     return true;
 }
@@ -472,7 +484,7 @@ s64 xok_disk_template(u64 slot, u64 disk, const volatile void *p)
 {
     NEED(slot, disk);
     struct xok_template t = *(const struct xok_template *)p;
-    static u8 code[XOK_CODE_MAX];
+    static u8 code[XOK_CODE_MAX] __attribute__((aligned(8)));
     u64 at = 0;
     for (u32 i = 0; i < XOK_UDF_COUNT; i++) {
         if (t.code[i].len > XOK_CODE_MAX - at)
