@@ -55,8 +55,8 @@ build/ktest/%.elf: tests/guest/kernel/%.c tests/guest/kernel/test.h tests/guest/
 build/ktest/%.img: build/ktest/%.elf build/tools/mkboot
 	build/tools/mkboot $< /dev/null $@
 
-SUITES += tests/guest/kernel/run.sh build/kernel/xok.elf $(KTESTS)
+SUITES += tests/guest/kernel/run.sh
 SUITE_DEPS += build/kernel/xok.elf $(KTESTS)
 
 kernel-test: build/kernel/xok.elf $(KTESTS)
-	@tests/guest/kernel/run.sh build/kernel/xok.elf $(KTESTS)
+	@tests/guest/kernel/run.sh

@@ -1,12 +1,23 @@
 #!/usr/bin/env bash
-# run.sh KERNEL IMG...: boots each image under QEMU, counts "ok" and "not ok" lines of the serial log.
+# run.sh [KERNEL IMG[@MACHINE]...]: boots each image under QEMU, counts "ok" and "not ok" lines of the serial log.
+# Without arguments: every test, and on q35 too what drives a device.
 # A machine that ends any other way than by the test's own halt is a failure more.
 # MACHINE, CPU, SMP choose the machine; VERBOSE=1 shows the logs.
 set -u
+if [ $# -eq 0 ]; then
+    set -- build/kernel/xok.elf
+    for source in tests/guest/kernel/*.c; do
+        name=$(basename "$source" .c)
+        [ "$name" = hello ] || set -- "$@" "build/ktest/$name.img"
+        [ "$name" = netdev ] && set -- "$@" "build/ktest/$name.img@q35"
+    done
+fi
 kernel=$1
 shift
 passed=0 failed=0
 for image in "$@"; do
+    machine=${MACHINE:-microvm}
+    [[ $image == *@* ]] && machine=${image#*@} image=${image%@*}
     name=$(basename "$image" .img)
     smp=${SMP:-1}
     [[ $name == smp* && $smp -lt 4 ]] && smp=4
@@ -15,11 +26,11 @@ for image in "$@"; do
     more=()
     if [[ $name == netdev* ]]; then
         device=virtio-net-pci
-        [[ ${MACHINE:-microvm} == microvm ]] && device=virtio-net-device more+=(-global virtio-mmio.force-legacy=false)
+        [[ $machine == microvm ]] && device=virtio-net-device more+=(-global virtio-mmio.force-legacy=false)
         more+=(-netdev user,id=n0,restrict=on -device "$device,netdev=n0,mac=52:54:00:12:34:56")
     fi
     log=$(mktemp)
-    timeout "${LIMIT:-240}" qemu-system-x86_64 -M "${MACHINE:-microvm}" -accel tcg -cpu "${CPU:-max}" \
+    timeout "${LIMIT:-240}" qemu-system-x86_64 -M "$machine" -accel tcg -cpu "${CPU:-max}" \
         -m "${MEMORY:-256}" -smp "$smp" -kernel "$kernel" -initrd "$image" -display none -serial stdio \
         -monitor none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 $count "${more[@]}" ${QEMU_MORE:-} \
         </dev/null >"$log" 2>&1
