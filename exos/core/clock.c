@@ -1,5 +1,6 @@
 // The clock is the processor's counter and the kernel's exposed scale: no call.
 #include "core/exos.h"
+#include "linux/vdso.h"
 
 u64 clock_mono_ns(void)
 {
@@ -16,4 +17,5 @@ u64 clock_real_ns(void)
 void clock_real_set(u64 ns)
 {
     real_shift = ns - clock_mono_ns() - XOK_INFO->boot_epoch_ns;
+    vdso_real_set(XOK_INFO->boot_epoch_ns + real_shift);
 }

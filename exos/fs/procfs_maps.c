@@ -1,5 +1,6 @@
 // /proc/PID/maps, smaps, smaps_rollup: the areas of an address space.
 #include "fs/procfs.h"
+#include "linux/vdso.h"
 #include "vm/vm.h"
 
 // Under proc_lock, vm->lock held: the line of one area.
@@ -7,11 +8,12 @@ static void area_line(struct text *t, struct area *a)
 {
     char line[640], path[512] = "";
     struct stat_native st = {0};
-    if (a->file && a->file->inode)
+    bool vdso = a->file && a->file == vdso_file;
+    if (a->file && a->file->inode && !vdso)
         inode_stat(a->file->inode, &st);
     if (a->file && file_path(a->file, path, sizeof path) < 0)
         path[0] = 0;
-    const char *name = a->flags & AREA_STACK ? "[stack]" : a->flags & AREA_HEAP ? "[heap]" : path;
+    const char *name = a->flags & AREA_STACK ? "[stack]" : a->flags & AREA_HEAP ? "[heap]" : vdso ? "[vdso]" : path;
     int n = snprintf(line, sizeof line, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu", a->start, a->end,
                      a->prot & PROT_READ ? 'r' : '-', a->prot & PROT_WRITE ? 'w' : '-', a->prot & PROT_EXEC ? 'x' : '-',
                      a->flags & MAP_SHARED ? 's' : 'p', a->file ? a->index * PAGE : 0ul, MAJOR(st.dev), MINOR(st.dev), st.ino);

@@ -3,14 +3,15 @@
 #include "fs/fs.h"
 #include "proc/alarms.h"
 #include "proc/proc.h"
+#include "linux/vdso.h"
 #include "vm/vm.h"
 
 enum { SCRIPT_DEPTH = 4, HEAD = 256, PH_MAX = 64, STACK_FIRST = 128 << 10, ET_EXEC = 2, ET_DYN = 3 };
 enum { PT_LOAD = 1, PT_INTERP = 3, PT_GNU_STACK = 0x6474e551, PF_X = 1, PF_W = 2, PF_R = 4, EM_X86_64 = 62 };
 enum { AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY, AT_UID = 11, AT_EUID,
        AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 23, AT_RANDOM = 25, AT_HWCAP2,
-       AT_EXECFN = 31, AT_MINSIGSTKSZ = 51 };
-enum { AUXV_SIZE = 20 * 16, RLIMIT_STACK = 3, SIGKILL = 9, S_ISUID = 04000, S_ISGID = 02000 };
+       AT_EXECFN = 31, AT_SYSINFO_EHDR = 33, AT_MINSIGSTKSZ = 51 };
+enum { AUXV_SIZE = 22 * 16, RLIMIT_STACK = 3, SIGKILL = 9, S_ISUID = 04000, S_ISGID = 02000 };
 
 struct elf {
     struct {
@@ -34,6 +35,7 @@ struct elf {
 struct exec {
     struct elf prog, interp;
     bool has_interp;
+    u64 vdso;               // where it is mapped
     struct stat_native st;
     char **argv;            // heap array, own strings from #! lines in extra[]
     char *extra[2 * SCRIPT_DEPTH];
@@ -237,7 +239,7 @@ static s64 stack_build(struct vm *vm, struct exec *x, u64 *sp)
 {
     struct proc *p = proc_self();
     struct stack s = {.sp = vm->stack_top - 8};
-    u64 argc = count_of(x->argv), envc = count_of(x->envp), words = argc + envc + 3 + 2 * 20;
+    u64 argc = count_of(x->argv), envc = count_of(x->envp), words = argc + envc + 3 + AUXV_SIZE / 8;
     u64 *table = heap_alloc(words * 8);
     if (!table)
         return -ENOMEM;
@@ -261,7 +263,7 @@ static s64 stack_build(struct vm *vm, struct exec *x, u64 *sp)
                  AT_UID, p->ruid, AT_EUID, p->euid, AT_GID, p->rgid, AT_EGID, p->egid,
                  AT_SECURE, p->ruid != p->euid || p->rgid != p->egid, AT_RANDOM, random,
                  AT_HWCAP2, XOK_INFO->cpu_features & XOK_CPU_FSGSBASE ? 2 : 0, AT_EXECFN, execfn,
-                 AT_PLATFORM, platform, AT_MINSIGSTKSZ, 1024 + XOK_INFO->xsave_size + 512, AT_NULL, 0};
+                 AT_PLATFORM, platform, AT_SYSINFO_EHDR, x->vdso, AT_MINSIGSTKSZ, 1024 + XOK_INFO->xsave_size + 512, AT_NULL, 0};
     _Static_assert(sizeof aux <= AUXV_SIZE, "names_set's room");
     if (p->args) {
         memcpy(p->args->text + p->args->cmdline + p->args->environ, aux, sizeof aux);
@@ -350,6 +352,11 @@ static s64 exec_load(struct exec *x, struct uregs *r)
     u64 sp = 0;
     if (err >= 0)
         err = image_load(vm, x);
+    if (!err) {
+        s64 at = vdso_map(vm, x->has_interp);
+        err = MIN(at, 0);
+        x->vdso = at;
+    }
     if (!err)
         err = stack_build(vm, x, &sp);
     if (err)
