@@ -184,6 +184,8 @@ extern u64 text_pool; // physical address of the memory that only downloaded cod
 
 // ---- mem/text.c; what it offers to others: code/code.h
 void text_init(void);
+u8 *text_take(u64 len);             // executable memory for good; NULL: none left
+void text_put(const u8 *to, const u8 *from, u64 len); // writes there
 void kernel_selftest(void) __attribute__((weak)); // tests/guest/code
 
 // ---- mem/revoke.c

@@ -66,6 +66,17 @@ static void text_write(u64 at, const u8 *from, u64 len)
     }
 }
 
+u8 *text_take(u64 len)
+{
+    u32 units = (len + UNIT - 1) / UNIT, first = units_find(units);
+    if (first == UNITS)
+        return NULL;
+    units_mark(first, units, true);
+    return (u8 *)TEXT + first * UNIT;
+}
+
+void text_put(const u8 *to, const u8 *from, u64 len) { text_write((u64)to - TEXT, from, len); }
+
 // ---- working memory
 static void work_unmap(u64 len)
 {

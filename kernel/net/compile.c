@@ -163,6 +163,7 @@ void dpf_compile(struct dpf *d, u32 plans)
         else
             d->plan[i].code = (dpf_code *)(d->text_runs + (from - d->text));
     }
+    d->text_used = c.at - d->text;
     for (u32 nic = 0; nic < XOK_NIC_MAX; nic++)
         for (u32 k = 0; k < 512; k++) {
             const struct dpf_plan *p = &d->plan[d->plan_of[nic][256 + k]];

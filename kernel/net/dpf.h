@@ -59,7 +59,8 @@ struct dpf {
     u64 random;
     u8 *text;           // writable view of the machine code,
     const u8 *text_runs; // where it runs
-    u32 text_size;
+    u32 text_size, text_used; // used: bytes that were made anew, and must be moved to where they run if that is
+                              //   elsewhere, before the next classification. The owner sets it to 0
     struct {
         dpf_code *code;
         u64 need;       // bytes of a frame with a usual IP header

@@ -1,13 +1,8 @@
 // Links: frames that arrive, interrupts and polling, the calls on filters.
 #include "net/net.h"
 
-// Machine code of filters: pages of the kernel's text, written through the direct map, where they are data.
-__asm__(".section .text.dpf, \"ax\", @progbits\n"
-        "        .balign 4096\n"
-        "dpf_text: .fill 65536, 1, 0xcc\n"
-        "dpf_text_end:\n"
-        "        .text\n");
-extern const u8 dpf_text[], dpf_text_end[];
+static u8 text[32768]; // machine code of filters is made here, then moved to where it runs
+static u8 *text_runs;
 
 struct dpf dpf;
 struct nic nics[XOK_NIC_MAX];
@@ -64,8 +59,9 @@ void net_init(void)
     filters_grow(0);
     ring_infos_grow(0);
     entropy_get(&seed, sizeof seed);
-    dpf_init(&dpf, (void *)(XOK_FILTERS_VA + EXPOSED_ALIAS), filters_grow, seed, phys_to_virt(virt_to_phys(dpf_text)),
-             dpf_text, dpf_text_end - dpf_text);
+    text_runs = text_take(sizeof text);
+    dpf_init(&dpf, (void *)(XOK_FILTERS_VA + EXPOSED_ALIAS), filters_grow, seed, text, text_runs,
+             text_runs ? sizeof text : 0);
     nic_add(loop_mac, 65521, XOK_NIC_CSUM | XOK_NIC_TSO4 | XOK_NIC_TSO6 | XOK_NIC_RX_CSUM | XOK_NIC_RX_TSO, NULL);
     virtio_net_init();
 }
@@ -155,6 +151,15 @@ s64 sys_net_poll(u64 index, u64 quiet_ns)
 }
 
 // ---- filters -----------------------------------------------------------------------------------------------
+static void filters_changed(void)
+{
+    if (dpf.text_used)
+        text_put(text_runs, text, dpf.text_used);
+    dpf.text_used = 0;
+    net->filter_count = dpf.count;
+    net->filter_high = dpf.high;
+}
+
 static bool may_take(void *cap, u32 name) { return cap_over(cap, name, XOK_W); }
 
 s64 sys_filter_add(u64 slot, u64 number, u64 filter)
@@ -172,6 +177,7 @@ s64 sys_filter_add(u64 slot, u64 number, u64 filter)
     if (q)
         return q;
     s64 id = dpf_add(&dpf, r->nic, &f, number, r->owner, may_take, &c);
+    filters_changed();
     if (id < 0) {
         quota_refund(r->owner, XOK_RES_FILTERS, 1);
         return id;
@@ -179,8 +185,6 @@ s64 sys_filter_add(u64 slot, u64 number, u64 filter)
     name_ref(r->owner);
     r->filters++;
     ((struct xok_ring_info *)(XOK_RINGS_VA + EXPOSED_ALIAS))[number].filters++;
-    net->filter_count = dpf.count;
-    net->filter_high = dpf.high;
     return id;
 }
 
@@ -194,9 +198,9 @@ s64 sys_filter_del(u64 slot, u64 id)
     if (!cap_slot(this_cpu()->env, slot, &c) || !cap_over(&c, owner, XOK_W))
         return XOK_E_CAP;
     dpf_del(&dpf, x);
+    filters_changed();
     ring_find(number)->filters--;
     ((struct xok_ring_info *)(XOK_RINGS_VA + EXPOSED_ALIAS))[number].filters--;
-    net->filter_count = dpf.count;
     quota_refund(owner, XOK_RES_FILTERS, 1);
     name_drop(owner);
     return 0;
