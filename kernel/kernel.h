@@ -137,7 +137,7 @@ static inline struct cpu *this_cpu(void)
     return c;
 }
 extern struct cpu cpus[XOK_CPU_MAX];
-extern volatile u32 next_ticket, now_serving;
+extern volatile u32 kernel_held;
 void kernel_lock(void);
 void kernel_unlock(void);
 void cpu_init(u32 index, u32 apic_id, u64 stack_top); // descriptor tables, MSRs, control registers of this processor

@@ -2,19 +2,21 @@
 // faults of programs do not take it.
 #include "kernel.h"
 
-volatile u32 next_ticket, now_serving; // cpu/pct.S takes it too, when nobody holds it
+// Whoever comes while it is free has it, out of turn: where a processor is itself a thread of a busy host, a
+// queue would hand the kernel to one that is not running, and all would wait until the host runs it again.
+volatile u32 kernel_held; // cpu/pct.S takes it too, when nobody holds it
 
 void kernel_lock(void)
 {
-    u32 mine = __atomic_fetch_add(&next_ticket, 1, __ATOMIC_ACQ_REL);
-    while (__atomic_load_n(&now_serving, __ATOMIC_ACQUIRE) != mine) {
-        // The holder may be waiting for this processor to drop translations.
-        tlb_serve();
-        __builtin_ia32_pause();
-    }
+    while (__atomic_exchange_n(&kernel_held, 1, __ATOMIC_ACQUIRE))
+        while (__atomic_load_n(&kernel_held, __ATOMIC_RELAXED)) {
+            // The holder may be waiting for this processor to drop translations.
+            tlb_serve();
+            __builtin_ia32_pause();
+        }
 }
 
 void kernel_unlock(void)
 {
-    __atomic_store_n(&now_serving, now_serving + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&kernel_held, 0, __ATOMIC_RELEASE);
 }

@@ -35,10 +35,10 @@
 .endm
 
 .macro TRYLOCK busy
-        mov     now_serving(%rip), %eax
-        lea     1(%rax), %ecx
-        lock cmpxchg %ecx, next_ticket(%rip)
-        jne     \busy
+        mov     $1, %eax
+        xchg    %eax, kernel_held(%rip)
+        test    %eax, %eax
+        jnz     \busy
 .endm
 
         .text
@@ -79,10 +79,10 @@ pct_entry:
         mov     ENV_PCT_ENTRY(%rcx), %rcx
         mov     $0x202, %r11d
         xor     %eax, %eax
-        incl    now_serving(%rip)
+        movl    $0, kernel_held(%rip)
         sysretq
 call_unlock:
-        incl    now_serving(%rip)
+        movl    $0, kernel_held(%rip)
 call_slow:
         mov     $PCT_CALL, %eax
         jmp     slow
@@ -111,10 +111,10 @@ reply:
         mov     ENV_RFLAGS(%rcx), %r11
         mov     ENV_RIP(%rcx), %rcx
         xor     %eax, %eax
-        incl    now_serving(%rip)
+        movl    $0, kernel_held(%rip)
         sysretq
 reply_unlock:
-        incl    now_serving(%rip)
+        movl    $0, kernel_held(%rip)
 reply_slow:
         mov     $PCT_REPLY, %eax
 slow:
