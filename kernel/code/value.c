@@ -118,8 +118,8 @@ struct val val_extend(struct val v, u32 bits, bool sign)
 static struct val alu_sum(struct val a, struct val b, bool sub)
 {
     struct val v = {.kind = V_NUM};
-    bool wraps = sub ? __builtin_sub_overflow(a.lo, b.hi, &v.lo) | __builtin_sub_overflow(a.hi, b.lo, &v.hi)
-                     : __builtin_add_overflow(a.lo, b.lo, &v.lo) | __builtin_add_overflow(a.hi, b.hi, &v.hi);
+    bool wraps = sub ? __builtin_sub_overflow(a.lo, b.hi, &v.lo) || __builtin_sub_overflow(a.hi, b.lo, &v.hi)
+                     : __builtin_add_overflow(a.lo, b.lo, &v.lo) || __builtin_add_overflow(a.hi, b.hi, &v.hi);
     if (wraps)
         return val_any();
     return num(v.lo, v.hi, gcd(a.step, b.step));

@@ -12,17 +12,20 @@
 #include "../../kernel/code/image.h"
 
 static const char usage[] =
-    "usage: xok bpf verify FILE.o [FUNCTION]      every function, or one: what it costs, or why it is refused\n"
+    "usage: xok bpf verify FILE.o [FUNCTION]      every function, or one: what it costs, or why it "
+    "is refused\n"
     "       xok bpf disasm FILE.o [FUNCTION]\n"
     "       xok bpf link FILE.o FUNCTION -o IMAGE the form that the kernel takes\n"
     "       xok bpf run [OPTION...] FILE.o [FUNCTION]\n"
-    "       xok bpf run [OPTION...] --raw FILE    instructions alone, as bytes or in hexadecimal; -: standard input\n"
+    "       xok bpf run [OPTION...] --raw FILE    instructions alone, as bytes or in hexadecimal; "
+    "-: standard input\n"
     "  --mem HEX       region 0: r1 = its address, r2 = its length (with --raw; also --region 0)\n"
     "  --region HEX|@FILE|zero:BYTES  the next region\n"
     "  --interpret     with the reference interpreter; --compile (the default) as machine code\n"
     "  --fuel N        instructions in loops and calls, default 100000000\n"
     "  --dump          the regions afterwards, in hexadecimal\n"
-    "r0 is printed as 0xHEX. Status 0; 1 refused or failed, with one line why; 125 usage and files.\n";
+    "r0 is printed as 0xHEX. Status 0; 1 refused or failed, with one line why; 125 usage and "
+    "files.\n";
 
 static u8 *read_whole(const char *path, u64 *len)
 {
@@ -48,7 +51,9 @@ static u8 *read_whole(const char *path, u64 *len)
 
 static int digit(int c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'                 ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                : -1;
 }
 
 // Bytes of a text of hexadecimal digits with blanks between; NULL if it is none.
@@ -117,12 +122,14 @@ static void explain(const char *path, const struct object_program *p, u32 at, co
     if (at < p->source.count)
         code_disasm(&p->source, at, line, sizeof line);
     if (in)
-        fprintf(stderr, "%s: %s, instruction %u: %s: %s\n", path, in->name, at - in->first, line, reason);
+        fprintf(stderr, "%s: %s, instruction %u: %s: %s\n", path, in->name, at - in->first, line,
+                reason);
     else
         fprintf(stderr, "%s: instruction %u: %s: %s\n", path, at, line, reason);
 }
 
-static void link_or_die(const struct object *o, const char *path, const char *function, struct object_program *p)
+static void link_or_die(const struct object *o, const char *path, const char *function,
+                        struct object_program *p)
 {
     const char *error;
     if (!object_link(o, function, p, &error))
@@ -144,9 +151,11 @@ static bool verify_one(const struct object *o, const char *path, const char *fun
     void *work = make(need + 1);
     bool ok = !code_load(&p.abi, &p.source, work, need, NULL, 0, (u64)work, &c, &e);
     if (ok)
-        printf("%s: %s, %u instructions, %u bytes of machine code, stack %u, %u accesses to memory, %u checked at "
+        printf("%s: %s, %u instructions, %u bytes of machine code, stack %u, %u accesses to "
+               "memory, %u checked at "
                "run time\n",
-               function, class_name[p.abi.class], p.source.count, c.size, c.stack, c.accesses, c.checks);
+               function, class_name[p.abi.class], p.source.count, c.size, c.stack, c.accesses,
+               c.checks);
     else
         explain(path, &p, e.insn, e.reason);
     free(work);
@@ -216,15 +225,20 @@ static int link_command(int argc, char **argv)
     if (!verify_one(o, argv[0], argv[1]))
         return 1;
     link_or_die(o, argv[0], argv[1], &p);
-    struct xok_code_image head = {.magic = XOK_CODE_MAGIC, .class = p.abi.class, .insn_count = p.source.count,
-                                  .rodata_len = p.source.rodata_len, .region_count = p.abi.region_count};
+    struct xok_code_image head = {.magic = XOK_CODE_MAGIC,
+                                  .class = p.abi.class,
+                                  .insn_count = p.source.count,
+                                  .rodata_len = p.source.rodata_len,
+                                  .region_count = p.abi.region_count};
     for (u32 k = 0; k < p.abi.region_count; k++) {
         const struct code_region_type *t = &p.abi.region[k];
-        head.region[k] = (struct xok_code_region){
-            t->min_len, t->max_len, (t->writable ? XOK_REGION_WRITE : 0) | (t->output ? XOK_REGION_OUTPUT : 0)};
+        head.region[k] = (struct xok_code_region){t->min_len, t->max_len,
+                                                  (t->writable ? XOK_REGION_WRITE : 0) |
+                                                      (t->output ? XOK_REGION_OUTPUT : 0)};
     }
     int fd = open(argv[3], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0 || !write_all(fd, &head, sizeof head) || !write_all(fd, p.source.insns, 8ul * p.source.count) ||
+    if (fd < 0 || !write_all(fd, &head, sizeof head) ||
+        !write_all(fd, p.source.insns, 8ul * p.source.count) ||
         !write_all(fd, p.source.rodata, p.source.rodata_len) || close(fd))
         die("%s: %s", argv[3], strerror(errno));
     return 0;
@@ -302,13 +316,15 @@ static void load_raw(struct bpf_run *r, struct object_program *p)
     // A memory of no bytes is no memory: r1 = 0.
     while (r->count && !r->regions[r->count - 1].len)
         r->count--;
-    p->abi = (struct code_abi){.class = CODE_DETERMINISTIC, .region_count = r->count, .dead_code_ok = true};
+    p->abi = (struct code_abi){
+        .class = CODE_DETERMINISTIC, .region_count = r->count, .dead_code_ok = true};
     for (u32 k = 0; k < r->count; k++)
-        p->abi.region[k] = (struct code_region_type){r->regions[k].len, r->regions[k].len, true, false};
+        p->abi.region[k] =
+            (struct code_region_type){r->regions[k].len, r->regions[k].len, true, false};
 }
 
-static struct code_result interpret(const struct object_program *p, const struct bpf_run *r, struct code_error *e,
-                                    bool *ok)
+static struct code_result interpret(const struct object_program *p, const struct bpf_run *r,
+                                    struct code_error *e, bool *ok)
 {
     struct code_program c;
     struct code_frame *frame = aligned_alloc(16, sizeof *frame);
@@ -323,8 +339,8 @@ static struct code_result interpret(const struct object_program *p, const struct
     return result;
 }
 
-static struct code_result compiled(const struct object_program *p, const struct bpf_run *r, struct code_error *e,
-                                   bool *ok)
+static struct code_result compiled(const struct object_program *p, const struct bpf_run *r,
+                                   struct code_error *e, bool *ok)
 {
     struct code_program c;
     struct code_frame *frame = aligned_alloc(16, sizeof *frame);
@@ -351,15 +367,17 @@ static int run_command(int argc, char **argv)
         struct object *o = open_object(r.path);
         link_or_die(o, r.path, r.function ? r.function : only_function(o, r.path), &p);
     }
-    struct code_result result = r.interpret ? interpret(&p, &r, &e, &ok) : compiled(&p, &r, &e, &ok);
+    struct code_result result =
+        r.interpret ? interpret(&p, &r, &e, &ok) : compiled(&p, &r, &e, &ok);
     if (!ok) {
         explain(r.path, &p, e.insn, e.reason);
         return 1;
     }
     if (result.status == CODE_E_REGION) {
         for (u32 k = 0; k < p.abi.region_count; k++)
-            fprintf(stderr, "%s: region %u: %u to %u bytes, %s\n", r.path, k, p.abi.region[k].min_len,
-                    p.abi.region[k].max_len, p.abi.region[k].writable ? "writable" : "read-only");
+            fprintf(stderr, "%s: region %u: %u to %u bytes, %s\n", r.path, k,
+                    p.abi.region[k].min_len, p.abi.region[k].max_len,
+                    p.abi.region[k].writable ? "writable" : "read-only");
         complain("%s: the program wants other regions", r.path);
         return 1;
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "../../../kernel/code/verify.h"
 
-enum { ARENA_REGIONS = 4, ARENA_ROOM = 8192, ARENA_TEXT = 4 << 20 };
+enum { ARENA_REGIONS = 4, ARENA_ROOM = 4096, ARENA_TEXT = 4 << 20 };
 
 struct arena {
     u8 *work, *text_w, *text_x;
