@@ -32,7 +32,7 @@ $(B)/fuzz/code: tests/host/code/fuzz.c tests/host/code/generate.c tests/host/cod
 	@mkdir -p $(@D)
 	clang $(HOST_CFLAGS) -DLIBFUZZER -fsanitize=fuzzer,address,undefined -fno-sanitize=alignment \
 		-fno-sanitize-recover=undefined -o $@ $(filter %.c,$^)
-fuzz: $(B)/fuzz/code $(B)/host/code_fuzz
+fuzz:: $(B)/fuzz/code $(B)/host/code_fuzz
 	@mkdir -p $(B)/fuzz/code-corpus
 	$(B)/host/code_fuzz $(FUZZ_PROGRAMS) $(FUZZ_SEED)
 	$(B)/fuzz/code -runs=$(FUZZ_RUNS) -max_len=1024 -len_control=0 -print_final_stats=1 $(B)/fuzz/code-corpus
