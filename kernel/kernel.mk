@@ -52,6 +52,18 @@ build/ktest/%.elf: tests/guest/kernel/%.c tests/guest/kernel/test.h tests/guest/
 	$(CC) $(KTEST_CFLAGS) -nostdlib -static -Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none \
 		-T tests/guest/kernel/test.ld -o $@ tests/guest/kernel/start.S $<
 
+# The toy file system's functions, as arrays.
+build/ktest/toy.o: tests/host/xn/toy_functions.c include/xok/bpf.h include/xok/udf.h
+	@mkdir -p $(@D)
+	clang -O2 -mcpu=v3 -target bpf -Iinclude -c -o $@ $<
+
+build/ktest/toy.h: build/ktest/toy.o build/xok
+	for f in toy_owns toy_edges toy_acl; do build/xok bpf link $< $$f -o build/ktest/$$f >/dev/null && \
+		echo "static const u8 image_$$f[] = {" && od -An -v -tu1 -w32 build/ktest/$$f | sed 's/ *\([0-9]\+\)/\1,/g' && \
+		echo '};' || exit 1; done >$@.tmp && mv $@.tmp $@
+
+build/ktest/disk.elf: build/ktest/toy.h
+
 build/ktest/%.img: build/ktest/%.elf build/tools/mkboot
 	build/tools/mkboot $< /dev/null $@
 

@@ -8,8 +8,18 @@ deadline=$((SECONDS + ${TIME_LIMIT:-1500}))
 passed=0 failed=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-for suite in "$@"; do
-    name=$(basename "${suite%% *}")
+# make hands over words: a suite begins with a program under tests/ or build/host/, or with NAME=VALUE before it.
+suites=() open=
+for word in $*; do
+    if [[ $word =~ ^[A-Z_]+= ]] || [[ $word == tests/* || $word == build/host/* ]] && [ -z "$open" ]; then
+        suites+=("$word")
+    else
+        suites[-1]+=" $word"
+    fi
+    [[ $word =~ ^[A-Z_]+= ]] && open=1 || open=
+done
+for suite in "${suites[@]}"; do
+    name=$(basename "$(sed -E 's/^([A-Z_]+=[^ ]* )*([^ ]*).*/\2/' <<<"$suite")")
     left=$((deadline - SECONDS))
     if [ "$left" -le 0 ]; then
         echo "$name: no time left"

@@ -137,6 +137,7 @@ struct xok_block {
 #define XOK_B_PINNED 512u  // XN's own
 #define XOK_B_ATOMIC 1024u // a change touched several sectors: written through the journal, with what it is tied to
 #define XOK_B_JOURNALED 2048u // XN: an intact journal holds an older version
+#define XOK_B_COLOUR 12       // XN: two bits, which queue it is in
 
 static inline u32 xok_block_hash(u64 block, u32 bits) { return block * 0x9e3779b97f4a7c15ul >> (64 - bits); }
 

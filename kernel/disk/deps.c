@@ -151,7 +151,10 @@ void dep_sent(u32 ppn, bool ok)
 static bool initialised(struct disk *d, u64 block, u32 ring)
 {
     u8 m = d->map[block], type = m & XOK_MAP_TYPE;
-    u32 child = type >= XOK_T_FIRST ? cached(d, block) : 0;
+    u32 child = type >= XOK_T_FIRST || m & XOK_MAP_UNINIT ? cached(d, block) : 0;
+    if (child && m & XOK_MAP_UNINIT)
+        settle_now(d, child);
+    m = d->map[block];
     if (m & XOK_MAP_WILLFREE || type == XOK_T_RESERVED || (child && ring_has(ring, child)))
         return true;
     return !(m & XOK_MAP_UNINIT) && !(child && registry[child].flags & XOK_B_FLOATING);
@@ -189,6 +192,16 @@ void settle_entry(struct disk *d, u32 ppn)
             extent_free(d, e->block, e->count);
         cut(ppn, at);
     }
+}
+
+void settle_now(struct disk *d, u32 ppn)
+{
+    u16 flags = registry[ppn].flags;
+    if (!(flags & XOK_B_SETTLING) || (flags >> XOK_B_COLOUR & 3) != d->settle_colour)
+        return;
+    queue_take(d, ppn);
+    if (!registry[ppn].writes)
+        settle_entry(d, ppn);
 }
 
 void settle(struct disk *d, u32 budget)

@@ -100,13 +100,13 @@ static void round_done(struct disk *d, bool ok)
     settle(d, ~0u); // what the last flush left over
     if (ok) {
         d->info->flushed++;
-        d->settle_list = d->covered_list;
+        d->settle_list = d->covered_list, d->settle_colour = d->covered_colour;
         d->covered_list = 0;
     }
     while (d->covered_list) {
         u32 ppn = d->covered_list;
         queue_take(d, ppn);
-        queue_put(&d->done_list, ppn);
+        queue_put(d, &d->done_list, ppn);
     }
     d->round = ROUND_NONE;
     for (u32 i = 0; i < d->nows; i++)
@@ -125,8 +125,10 @@ static void flush_issue(struct disk *d)
     if (d->round != ROUND_DRAINING || d->writes[!d->parity])
         return;
     d->round = ROUND_FLUSHING;
-    d->covered_list = d->done_list;
+    d->covered_list = d->done_list, d->covered_colour = d->done_colour;
     d->done_list = 0;
+    while (d->done_colour == d->covered_colour || d->done_colour == d->settle_colour)
+        d->done_colour = (d->done_colour + 1) % 3;
     struct req *r = d->info->features & XOK_DISK_FLUSH ? req_new(d, REQ_FLUSH) : NULL;
     if (!r) {
         round_done(d, !(d->info->features & XOK_DISK_FLUSH));
@@ -179,7 +181,7 @@ void written(struct disk *d, u32 ppn, bool ok)
     if (!b->deps && !(d->map[XOK_BLOCK_NUMBER(b->block)] & XOK_MAP_UNINIT))
         return;
     queue_take(d, ppn);
-    queue_put(d->info->features & XOK_DISK_FLUSH ? &d->done_list : &d->settle_list, ppn);
+    queue_put(d, d->info->features & XOK_DISK_FLUSH ? &d->done_list : &d->settle_list, ppn);
 }
 
 static void write_done(struct req *r, bool ok)
@@ -451,6 +453,7 @@ static s64 io_drop(struct list *l, u32 p)
     struct xok_block *b = &registry[p];
     if (!xn_page_over(l->who, p, XOK_W))
         return XOK_E_CAP;
+    settle_now(l->d, p);
     if (b->flags & (XOK_B_DIRTY | XOK_B_SETTLING | XOK_B_FLOATING))
         return XOK_E_TAINT;
     if (b->writes || b->deps || b->tied != p || b->flags & (XOK_B_READING | XOK_B_PINNED) || xn_page_shared(p))
@@ -490,6 +493,7 @@ static s64 io_settle(struct list *l, u32 p)
     struct xok_block *b = &registry[p];
     if (!(b->flags & XOK_B_FLOATING))
         return 0;
+    settle_now(l->d, p);
     if (b->flags & (XOK_B_DIRTY | XOK_B_SETTLING) || b->writes || l->d->map[XOK_BLOCK_NUMBER(b->block)] & XOK_MAP_UNINIT)
         return XOK_E_TAINT;
     s64 r = order_check(l->d, p, p);

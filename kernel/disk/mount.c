@@ -419,6 +419,7 @@ void xn_disk_add(struct disk *d, u64 blocks, u32 sector, u32 features)
     d->info->sector = sector, d->info->features = features;
     d->info->state = XOK_DISK_RAW;
     d->info->seq++;
+    d->done_colour = 1;
 }
 
 void xn_forget(struct disk *d)

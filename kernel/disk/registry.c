@@ -78,10 +78,11 @@ void entry_clean(struct disk *d, u32 ppn)
 }
 
 // ---- queues: XOK_B_SETTLING says that the entry is in one of the disk's three ----------------------------
-void queue_put(u32 *list, u32 ppn)
+void queue_put(struct disk *d, u32 *list, u32 ppn)
 {
     struct xok_block *b = &registry[ppn];
-    b->flags |= XOK_B_SETTLING;
+    u32 colour = list == &d->settle_list ? d->settle_colour : d->done_colour;
+    b->flags = (b->flags & ~(3u << XOK_B_COLOUR)) | XOK_B_SETTLING | colour << XOK_B_COLOUR;
     b->after = *list, b->before = 0;
     if (*list)
         registry[*list].before = ppn;

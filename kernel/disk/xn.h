@@ -90,6 +90,7 @@ struct disk {
     struct waiter now[WAITERS], later[WAITERS];
     u32 nows, laters;
     u32 done_list, covered_list, settle_list; // written / covered by the flush in progress / durable
+    u8 done_colour, covered_colour, settle_colour; // of their entries, 0..2
     struct group group;
     struct mount *mount;
 };
@@ -107,7 +108,7 @@ u32 cached(struct disk *d, u64 block);
 void entry_insert(struct disk *d, u64 block, u32 ppn, u8 type, u16 flags);
 void entry_remove(struct disk *d, u32 ppn); // gives the page back
 void entry_dirty(struct disk *d, u32 ppn), entry_clean(struct disk *d, u32 ppn);
-void queue_put(u32 *list, u32 ppn), queue_take(struct disk *d, u32 ppn);
+void queue_put(struct disk *d, u32 *list, u32 ppn), queue_take(struct disk *d, u32 ppn);
 u32 ring_size(u32 ppn);
 bool ring_has(u32 ring, u32 ppn);
 bool ring_fits(u32 a, u32 b);
@@ -126,6 +127,7 @@ void dep_sent(u32 ppn, bool ok);                  // a write was submitted (ok),
 s64 order_check(struct disk *d, u32 ppn, u32 ring); // may it be written now?
 void settle(struct disk *d, u32 budget);
 void settle_entry(struct disk *d, u32 ppn);
+void settle_now(struct disk *d, u32 ppn); // if it is durable already
 void block_free(struct disk *d, u64 block);
 
 // ---- owns.c

@@ -9,7 +9,7 @@ if [ $# -eq 0 ]; then
     for source in tests/guest/kernel/*.c; do
         name=$(basename "$source" .c)
         [ "$name" = hello ] || set -- "$@" "build/ktest/$name.img"
-        [ "$name" = netdev ] && set -- "$@" "build/ktest/$name.img@q35"
+        [ "$name" = netdev ] || [ "$name" = disk ] && set -- "$@" "build/ktest/$name.img@q35"
     done
 fi
 kernel=$1
@@ -29,6 +29,20 @@ for image in "$@"; do
         [[ $machine == microvm ]] && device=virtio-net-device more+=(-global virtio-mmio.force-legacy=false)
         more+=(-netdev user,id=n0,restrict=on -device "$device,netdev=n0,mac=52:54:00:12:34:56")
     fi
+    disks=
+    if [[ $name == disk* ]]; then # disk 1 fails: reads of sector 1600, writes of sector 1608
+        disks=$(mktemp -d)
+        truncate -s 64M "$disks/0" && truncate -s 4M "$disks/1"
+        device=virtio-blk-pci
+        [[ $machine == microvm ]] && device=virtio-blk-device more+=(-global virtio-mmio.force-legacy=false)
+        bad="driver=blkdebug,node-name=d1,image.driver=file,image.filename=$disks/1"
+        bad+=",inject-error.0.event=none,inject-error.0.iotype=read,inject-error.0.errno=5,inject-error.0.sector=1600"
+        bad+=",inject-error.1.event=none,inject-error.1.iotype=write,inject-error.1.errno=5,inject-error.1.sector=1608"
+        first=(-blockdev "driver=file,node-name=d0,discard=unmap,filename=$disks/0" -device "$device,drive=d0")
+        second=(-blockdev "$bad" -device "$device,drive=d1,werror=report,rerror=report")
+        # QEMU fills microvm's slots from the highest, the kernel looks from the lowest
+        [[ $device == virtio-blk-device ]] && more+=("${second[@]}" "${first[@]}") || more+=("${first[@]}" "${second[@]}")
+    fi
     log=$(mktemp)
     timeout "${LIMIT:-240}" qemu-system-x86_64 -M "$machine" -accel tcg -cpu "${CPU:-max}" \
         -m "${MEMORY:-256}" -smp "$smp" -kernel "$kernel" -initrd "$image" -display none -serial stdio \
@@ -45,7 +59,7 @@ for image in "$@"; do
     if [ -n "${VERBOSE:-}" ]; then cat "$log"; fi
     echo "$name: $p passed, $f failed"
     passed=$((passed + p)) failed=$((failed + f))
-    rm -f "$log"
+    rm -rf "$log" $disks
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
