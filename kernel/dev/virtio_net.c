@@ -225,7 +225,7 @@ u32 virtio_net_poll(struct virtio_net *d, u32 budget)
         u8 type = h.gso_type & ~GSO_ECN;
         bool tso = type == GSO_TCPV4 || type == GSO_TCPV6;
         if (len <= XOK_FRAME_MAX)
-            nic_input(d->nic, p, n, len,
+            nic_input(d->nic, p, len,
                       (h.flags & (HEADER_NEEDS_CSUM | HEADER_DATA_VALID) ? XOK_RX_CSUM_OK : 0) | (tso ? XOK_RX_TSO : 0),
                       tso ? h.gso_size : 0);
         q->used_seen += n;

@@ -146,9 +146,28 @@ static bool has_ports(u32 protocol)
     return protocol == 6 || protocol == 17 || protocol == 33 || protocol == 132 || protocol == 136;
 }
 
+static void store32(u8 *p, u32 v) { __builtin_memcpy(p, &v, 4); }
+static void store64(u8 *p, u64 v) { __builtin_memcpy(p, &v, 8); }
+
+// The usual frame: IPv4 without options, whole.
+static void mirror_ipv4(u8 *f, bool ports)
+{
+    u64 to = load64(f), from = load64(f + 6), addresses = load64(f + 26);
+    u32 four = load32(f + 34);
+    store64(f, (from & 0xffffffffffff) | to << 48);
+    store64(f + 6, (to & 0xffffffffffff) | from >> 48 << 48);
+    store64(f + 26, addresses << 32 | addresses >> 32);
+    if (ports)
+        store32(f + 34, four << 16 | four >> 16);
+}
+
 void dpf_mirror(u8 *f, u32 len)
 {
     u32 type = load16(f + 12);
+    if (type == LE_IPV4 && f[14] == 0x45 && !(load16(f + 20) & (LE_OFFSET | LE_MORE)) && len >= 38) {
+        mirror_ipv4(f, has_ports(f[23]));
+        return;
+    }
     swap(f, f + 6, 6);
     if (type == 0x0608) { // ARP of IPv4 over Ethernet: sender and target
         if (len >= 42 && load32(f + 14) == 0x00080100 && load16(f + 18) == 0x0406)

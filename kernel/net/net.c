@@ -67,21 +67,21 @@ void net_init(void)
 }
 
 // ---- frames ----------------------------------------------------------------------------------------------
-void nic_tap(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size)
+void nic_tap(struct nic *nic, const struct piece *p, u32 len, u16 flags, u16 gso_size)
 {
     for (u32 i = 0; i < nic->taps; i++)
-        ring_deliver(ring_find(nic->tap[i]), p, pieces, len, flags, gso_size, 0);
+        ring_deliver(ring_find(nic->tap[i]), p, len, flags, gso_size, 0);
 }
 
-void nic_input(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size)
+void nic_input(struct nic *nic, const struct piece *p, u32 len, u16 flags, u16 gso_size)
 {
     struct xok_nic_info *n = nic->info;
     n->rx_frames++;
     n->rx_bytes += len;
     if (nic->taps)
-        nic_tap(nic, p, pieces, len, flags, gso_size);
+        nic_tap(nic, p, len, flags, gso_size);
     u32 x = 0;
-    if (len >= 14 && (p->at[0] & 1 || !memcmp(p->at, n->mac, 6)))
+    if (len >= 14 && (p->at[0] & 1 || mac_equal(p->at, n->mac)))
         x = dpf_classify(&dpf, nic->index, p->at, p->len, false);
     if (!x) {
         n->rx_unclaimed++;
@@ -89,7 +89,7 @@ void nic_input(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 
     }
     struct xok_filter_info *f = &dpf.filter[x];
     f->hits++;
-    if (!ring_deliver(ring_find(f->ring), p, pieces, len, flags, gso_size, f->tag))
+    if (!ring_deliver(ring_find(f->ring), p, len, flags, gso_size, f->tag))
         n->rx_dropped++;
 }
 

@@ -42,28 +42,49 @@ struct frame {
     u32 ring, first, descs;    // where it stands
 };
 
+static inline bool mac_equal(const u8 *a, const u8 *b)
+{
+    return *(const u32 *)a == *(const u32 *)b && *(const u16 *)(a + 4) == *(const u16 *)(b + 4);
+}
+
 // ---- net.c
 extern struct dpf dpf;
 extern struct nic nics[XOK_NIC_MAX];
 extern struct xok_net_info *net; // writable view of the exposed structure
 struct nic *nic_find(u64 index);
 // A frame from the link (outside 0), or one that a tap sees go out. flags: XOK_RX_*.
-void nic_input(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size);
-void nic_tap(struct nic *nic, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size);
+void nic_input(struct nic *nic, const struct piece *p, u32 len, u16 flags, u16 gso_size);
+void nic_tap(struct nic *nic, const struct piece *p, u32 len, u16 flags, u16 gso_size);
 u32 nic_serve(struct nic *nic); // in the device's interrupt
 struct nic *nic_add(const u8 *mac, u32 mtu, u32 features, struct virtio_net *device); // NULL: too many
 
 // ---- ring.c
 struct ring *ring_find(u64 number);
-volatile struct xok_ring *ring_head(const struct ring *r);
-volatile struct xok_tx *ring_tx(const struct ring *r, u32 i);
+static inline volatile struct xok_ring *ring_head(const struct ring *r) { return phys_to_virt(r->pa); }
+static inline volatile struct xok_rx *ring_rx(const struct ring *r, u32 i)
+{
+    return XOK_RING_RX(phys_to_virt(r->pa)) + i;
+}
+static inline volatile struct xok_tx *ring_tx(const struct ring *r, u32 i)
+{
+    return XOK_RING_TX(phys_to_virt(r->pa), r->rx_count) + i;
+}
 // False: no room, or a bad buffer; counted in the ring.
-bool ring_deliver(struct ring *r, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size, u32 tag);
+bool ring_deliver(struct ring *r, const struct piece *p, u32 len, u16 flags, u16 gso_size, u32 tag);
 void ring_sent(u32 number, u32 first, u32 descs, s8 result); // descriptors are the library's again
 void rings_wake(void); // looks at the predicates over rings that were touched
 
 // ---- send.c
-bool pages_may(const struct cap *c, u64 addr, u64 len, u32 rights);
+bool pages_may_all(const struct cap *c, u64 addr, u64 len, u32 rights);
+// May c use memory [addr, addr + len), len >= 1? Most often it is one page of its own.
+static inline bool pages_may(const struct cap *c, u64 addr, u64 len, u32 rights)
+{
+    u64 ppn = addr / XOK_PAGE_SIZE;
+    if (addr % XOK_PAGE_SIZE + len <= XOK_PAGE_SIZE && ppn < page_count && pages[ppn].type == XOK_PAGE_USER &&
+        XOK_ACL_NAME(pages[ppn].acl[0]) == c->name && (c->rights & rights) == rights)
+        return true;
+    return pages_may_all(c, addr, len, rights);
+}
 
 // ---- dev/virtio_net.c
 void virtio_net_init(void);

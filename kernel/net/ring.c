@@ -24,12 +24,6 @@ struct ring *ring_find(u64 number)
     return r && r->owner ? r : NULL;
 }
 
-volatile struct xok_ring *ring_head(const struct ring *r) { return phys_to_virt(r->pa); }
-volatile struct xok_tx *ring_tx(const struct ring *r, u32 i)
-{
-    return XOK_RING_TX(phys_to_virt(r->pa), r->rx_count) + i;
-}
-
 static void touch(struct ring *r, u8 what)
 {
     if (!r->touched) {
@@ -58,7 +52,7 @@ void ring_sent(u32 number, u32 first, u32 descs, s8 result)
     struct ring *r = ring_at(number);
     volatile struct xok_ring *head = ring_head(r);
     ring_tx(r, first)->result = result;
-    for (u32 i = descs; i--;)
+    for (u32 i = descs; i--;) // the first one last
         __atomic_store_n(&ring_tx(r, (first + i) & (r->tx_count - 1))->state, XOK_DESC_MINE, __ATOMIC_RELEASE);
     head->sent++;
     if (result)
@@ -75,11 +69,10 @@ struct target {
 // Buffers for len bytes, from the next descriptor on. Returns how many descriptors, 0 if there is no room.
 static u32 targets_find(const struct ring *r, u32 len, struct target *t)
 {
-    volatile struct xok_rx *rx = XOK_RING_RX(phys_to_virt(r->pa));
     u32 n = 0, room = 0;
     len = MAX(len, 1u);
     while (room < len && n < MIN((u32)DELIVER_DESCS, r->rx_count)) {
-        volatile struct xok_rx *d = &rx[(r->rx_at + n) & (r->rx_count - 1)];
+        volatile struct xok_rx *d = ring_rx(r, (r->rx_at + n) & (r->rx_count - 1));
         if (__atomic_load_n(&d->state, __ATOMIC_ACQUIRE) != XOK_DESC_KERNEL)
             return 0;
         t[n].buf = d->buf, t[n].room = d->room;
@@ -106,41 +99,59 @@ static void copy_pieces(u8 *to, u32 n, const struct piece **p, u32 *at)
     }
 }
 
-bool ring_deliver(struct ring *r, const struct piece *p, u32 pieces, u32 len, u16 flags, u16 gso_size, u32 tag)
+// Gives the next descriptor back, filled.
+static void rx_done(struct ring *r, u32 len, u32 tag, u16 flags, u16 gso_size)
+{
+    volatile struct xok_rx *d = ring_rx(r, r->rx_at);
+    d->len = len;
+    d->tag = tag;
+    d->flags = flags;
+    d->gso_size = gso_size;
+    __atomic_store_n(&d->state, XOK_DESC_MINE, __ATOMIC_RELEASE);
+    r->rx_at = (r->rx_at + 1) & (r->rx_count - 1);
+}
+
+static __attribute__((noinline)) bool deliver_parts(struct ring *r, const struct piece *p, u32 len, u16 flags,
+                                                    u16 gso_size, u32 tag)
 {
     struct target t[DELIVER_DESCS];
-    volatile struct xok_ring *head = ring_head(r);
-    volatile struct xok_rx *rx = XOK_RING_RX(phys_to_virt(r->pa));
     u32 n = targets_find(r, len, t), at = 0;
-    (void)pieces;
     if (!n) {
-        head->dropped++;
+        ring_head(r)->dropped++;
         return false;
     }
-    bool bad = false;
-    for (u32 i = 0; i < n && !bad; i++)
-        bad = !target_ok(r, &t[i]);
+    touch(r, TOUCHED_ARRIVED);
+    for (u32 i = 0; i < n; i++)
+        if (!target_ok(r, &t[i])) {
+            rx_done(r, 0, tag, 0, 0);
+            ring_head(r)->bad++;
+            return false;
+        }
+    ring_head(r)->arrived++;
+    ring_head(r)->bytes += len;
     for (u32 i = 0; i < n; i++) {
-        volatile struct xok_rx *d = &rx[r->rx_at];
-        u32 part = bad ? 0 : MIN(len, t[i].room);
+        u32 part = MIN(len, t[i].room);
         copy_pieces(phys_to_virt(t[i].buf), part, &p, &at);
         len -= part;
-        d->len = part;
-        d->tag = tag;
-        d->flags = bad ? 0 : flags | (i + 1 < n ? XOK_RX_MORE : 0);
-        d->gso_size = gso_size;
-        __atomic_store_n(&d->state, XOK_DESC_MINE, __ATOMIC_RELEASE);
-        head->bytes += part;
-        r->rx_at = (r->rx_at + 1) & (r->rx_count - 1);
-        if (bad)
-            break;
+        rx_done(r, part, tag, flags | (i + 1 < n ? XOK_RX_MORE : 0), gso_size);
     }
-    if (bad)
-        head->bad++;
-    else
-        head->arrived++;
+    return true;
+}
+
+bool ring_deliver(struct ring *r, const struct piece *p, u32 len, u16 flags, u16 gso_size, u32 tag)
+{
+    volatile struct xok_rx *d = ring_rx(r, r->rx_at);
+    bool usual = r->rx_count && len <= p->len && __atomic_load_n(&d->state, __ATOMIC_ACQUIRE) == XOK_DESC_KERNEL;
+    struct target t = {d->buf, d->room}; // after the look at whose it is
+    if (!usual || t.room < len || !target_ok(r, &t))
+        return deliver_parts(r, p, len, flags, gso_size, tag);
+    // The usual frame: one piece, into one buffer.
+    memcpy(phys_to_virt(t.buf), p->at, len);
+    rx_done(r, len, tag, flags, gso_size);
+    ring_head(r)->arrived++;
+    ring_head(r)->bytes += len;
     touch(r, TOUCHED_ARRIVED);
-    return !bad;
+    return true;
 }
 
 // ---- calls -------------------------------------------------------------------------------------------------

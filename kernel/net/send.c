@@ -6,7 +6,7 @@ enum { SEND_BUDGET = 64, ETHERNET = 14 };
 enum { HEAD_LEAST = 96 };
 _Static_assert(HEAD_LEAST >= 14 + 60 + (u32)DPF_TRANSPORT && HEAD_LEAST >= (u32)DPF_FRAME, "");
 
-bool pages_may(const struct cap *c, u64 addr, u64 len, u32 rights)
+bool pages_may_all(const struct cap *c, u64 addr, u64 len, u32 rights)
 {
     u64 ppn = addr / XOK_PAGE_SIZE, last;
     if (__builtin_add_overflow(addr, len - 1, &last) || last / XOK_PAGE_SIZE >= page_count)
@@ -66,7 +66,7 @@ static bool source_ok(struct nic *nic, const struct cap *c, const struct frame *
 {
     if (c->name == XOK_NAME_ROOT)
         return c->rights & XOK_W;
-    if (memcmp(f->head + 6, nic->info->mac, 6))
+    if (!mac_equal(f->head + 6, nic->info->mac))
         return false;
     dpf_mirror(f->head, f->head_len);
     u32 x = dpf_classify(&dpf, nic->index, f->head, f->head_len, true);
@@ -92,12 +92,11 @@ static bool offload_ok(const struct nic *nic, const struct frame *f, bool local)
             (tso == XOK_TX_TSO6 && features & XOK_NIC_TSO6 && f->head[12] == 0x86));
 }
 
-static u32 frame_pieces(const struct frame *f, struct piece *p)
+static void frame_pieces(const struct frame *f, struct piece *p)
 {
     p[0] = (struct piece){f->head, f->head_len};
     for (u32 i = 0; i < f->parts; i++)
         p[i + 1] = (struct piece){phys_to_virt(f->part[i].addr), f->part[i].len};
-    return f->parts + 1;
 }
 
 static void parts_pin(const struct frame *f)
@@ -122,9 +121,9 @@ static bool parts_can_pin(const struct frame *f)
 static void send_local(struct nic *nic, const struct frame *f)
 {
     struct piece p[FRAME_PARTS + 1];
-    u32 n = frame_pieces(f, p);
+    frame_pieces(f, p);
     bool tso = f->flags & (XOK_TX_TSO4 | XOK_TX_TSO6);
-    nic_input(nic, p, n, f->len, XOK_RX_CSUM_OK | (tso ? XOK_RX_TSO : 0), tso ? f->gso_size : 0);
+    nic_input(nic, p, f->len, XOK_RX_CSUM_OK | (tso ? XOK_RX_TSO : 0), tso ? f->gso_size : 0);
 }
 
 static void send_out(struct nic *nic, struct ring *r, const struct frame *f)
@@ -132,7 +131,8 @@ static void send_out(struct nic *nic, struct ring *r, const struct frame *f)
     if (nic->taps) {
         struct piece p[FRAME_PARTS + 1];
         bool tso = f->flags & (XOK_TX_TSO4 | XOK_TX_TSO6);
-        nic_tap(nic, p, frame_pieces(f, p), f->len, XOK_RX_SENT | (tso ? XOK_RX_TSO : 0), tso ? f->gso_size : 0);
+        frame_pieces(f, p);
+        nic_tap(nic, p, f->len, XOK_RX_SENT | (tso ? XOK_RX_TSO : 0), tso ? f->gso_size : 0);
     }
     if (f->parts) {
         parts_pin(f);
@@ -156,7 +156,7 @@ static u32 send_one(struct nic *nic, struct ring *r, const struct cap *c, struct
     bool local = false;
     if (!error) {
         head_take(f);
-        local = !nic->device || !memcmp(f->head, nic->info->mac, 6);
+        local = !nic->device || mac_equal(f->head, nic->info->mac);
         error = !source_ok(nic, c, f) ? XOK_E_CAP
                 : !offload_ok(nic, f, local) || !parts_can_pin(f) ? XOK_E_ARG : 0;
     }
