@@ -23,6 +23,28 @@ build/kernel/%.S.o: kernel/%.S
 
 -include $(KERNEL_OBJ:.o=.d)
 
+# ---- the same with undefined behaviour checked, and freed kernel memory poisoned: build/kernel/checked.elf
+CHECK_CFLAGS := $(KERNEL_CFLAGS) -w -fsanitize=undefined,bounds -fno-sanitize=alignment,null -DXOK_CHECKED
+CHECK_OBJ := $(patsubst build/kernel/%,build/checked/%,$(KERNEL_OBJ)) build/checked/ubsan.o
+
+build/kernel/checked.elf: $(CHECK_OBJ) kernel/boot/kernel.ld
+	$(LD) -static -nostdlib -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
+		-T kernel/boot/kernel.ld -o $@ $(CHECK_OBJ)
+
+build/checked/ubsan.o: tests/guest/kernel/ubsan.c
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -c -o $@ $<
+
+build/checked/%.c.o: kernel/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CHECK_CFLAGS) -c -o $@ $<
+
+build/checked/%.S.o: kernel/%.S
+	@mkdir -p $(@D)
+	$(CC) -Iinclude -Ikernel -MMD -MP -c -o $@ $<
+
+-include $(CHECK_OBJ:.o=.d)
+
 # ---- generated from include/xok/syscalls.def
 build/tools/gen: tools/gen/gen.c include/xok/syscalls.def
 	@mkdir -p $(@D)
@@ -39,7 +61,7 @@ docs/kernel-interface.md: build/tools/gen
 KTEST_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic -mno-red-zone \
 	-mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-Iinclude -Ibuild/include -I.
-KTEST_SRC := $(filter-out %/hello.c,$(wildcard tests/guest/kernel/*.c))
+KTEST_SRC := $(filter-out %/hello.c %/ubsan.c,$(wildcard tests/guest/kernel/*.c))
 KTESTS := $(patsubst tests/guest/kernel/%.c,build/ktest/%.img,$(KTEST_SRC))
 
 build/tools/mkboot: tests/guest/mkboot.c include/xok/info.h

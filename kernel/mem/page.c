@@ -205,8 +205,12 @@ void page_release(u64 ppn)
         p->acl[i] = 0;
     }
     p->acl[1] = owner && user ? name_stamp(owner) : 0;
-    if (!user)
+    if (!user) {
         p->acl[0] = SECRET;
+#ifdef XOK_CHECKED // whoever still looks sees it
+        memset(phys_to_virt(ppn * XOK_PAGE_SIZE), 0xa5, XOK_PAGE_SIZE);
+#endif
+    }
     p->type = XOK_PAGE_FREE;
     p->refs = 0, p->pins = 0, p->flags = 0;
     free_push(ppn);
