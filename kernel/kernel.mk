@@ -6,7 +6,7 @@ KERNEL_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-missing-field-init
 KERNEL_SRC := $(filter-out kernel/code/%,$(wildcard kernel/*/*.c kernel/*/*.S)) $(wildcard kernel/code/*.c)
 KERNEL_OBJ := $(patsubst %,build/%.o,$(KERNEL_SRC)) $(KERNEL_EXTRA)
 
-.PHONY: kernel kernel-test
+.PHONY: kernel kernel-test fuzz stats
 kernel: build/kernel/xok.elf
 
 build/kernel/xok.elf: $(KERNEL_OBJ) kernel/boot/kernel.ld
@@ -90,7 +90,21 @@ build/ktest/%.img: build/ktest/%.elf build/tools/mkboot
 	build/tools/mkboot $< /dev/null $@
 
 SUITES += tests/guest/kernel/run.sh
-SUITE_DEPS += build/kernel/xok.elf $(KTESTS)
+SUITE_DEPS += build/kernel/xok.elf build/kernel/checked.elf $(KTESTS)
 
-kernel-test: build/kernel/xok.elf $(KTESTS)
+kernel-test: build/kernel/xok.elf build/kernel/checked.elf $(KTESTS)
 	@tests/guest/kernel/run.sh
+
+# ---- make fuzz: ten million calls
+build/ktest/fuzz-long.elf: tests/guest/kernel/fuzz.c $(wildcard tests/guest/kernel/*.h include/xok/* libxok/*.h) build/include/xok/calls.h
+	$(CC) $(KTEST_CFLAGS) -DFUZZ_CALLS=10000000 -nostdlib -static -Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none \
+		-T tests/guest/kernel/test.ld -o $@ tests/guest/kernel/start.S $<
+
+fuzz: build/kernel/checked.elf build/ktest/fuzz-long.img
+	@LIMIT=7200 tests/guest/kernel/run.sh build/kernel/checked.elf build/ktest/fuzz-long.img
+
+# ---- make stats: lines of the kernel, drivers apart
+stats:
+	@echo "kernel without drivers: $$(cat $$(git ls-files 'kernel/*.[chS]' | grep -v kernel/dev/) | wc -l) lines; target at most 10000"
+	@for d in kernel/*/; do echo "  $$d $$(cat $$(git ls-files "$$d*.[chS]") | wc -l)"; done
+	@echo "  interface include/xok $$(cat include/xok/*.h | wc -l)"

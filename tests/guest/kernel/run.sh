@@ -1,26 +1,28 @@
 #!/usr/bin/env bash
 # run.sh [KERNEL IMG[@MACHINE]...]: boots each image under QEMU, counts "ok" and "not ok" lines of the serial log.
-# Without arguments: every test, and on q35 too what drives a device.
+# Without arguments: every test, the hostile ones on the checked kernel, and on q35 too what drives a device.
 # A machine that ends any other way than by the test's own halt is a failure more.
 # MACHINE, CPU, SMP choose the machine; VERBOSE=1 shows the logs.
 set -u
 if [ $# -eq 0 ]; then
-    set -- build/kernel/xok.elf
+    set -- ''
     for source in tests/guest/kernel/*.c; do
         name=$(basename "$source" .c)
-        [ "$name" = hello ] || set -- "$@" "build/ktest/$name.img"
-        [ "$name" = netdev ] || [ "$name" = disk ] && set -- "$@" "build/ktest/$name.img@q35"
+        [[ $name == hello || $name == ubsan ]] || set -- "$@" "build/ktest/$name.img"
+        [[ $name == netdev || $name == disk ]] && set -- "$@" "build/ktest/$name.img@q35"
     done
 fi
-kernel=$1
+given=$1
 shift
 passed=0 failed=0
 for image in "$@"; do
     machine=${MACHINE:-microvm}
     [[ $image == *@* ]] && machine=${image#*@} image=${image%@*}
     name=$(basename "$image" .img)
-    smp=${SMP:-1}
+    kernel=${given:-build/kernel/xok.elf} smp=${SMP:-1}
+    [[ -z $given && ( $name == fuzz* || $name == attack ) ]] && kernel=build/kernel/checked.elf
     [[ $name == smp* && $smp -lt 4 ]] && smp=4
+    [[ $name == fuzz* ]] && smp=2
     count=
     [[ $name == cost* || $name == slices* ]] && smp=1 count="-icount shift=0,sleep=off" # instructions are what its clock counts
     more=()
