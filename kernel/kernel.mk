@@ -100,7 +100,7 @@ build/ktest/fuzz-long.elf: tests/guest/kernel/fuzz.c $(wildcard tests/guest/kern
 	$(CC) $(KTEST_CFLAGS) -DFUZZ_CALLS=10000000 -nostdlib -static -Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none \
 		-T tests/guest/kernel/test.ld -o $@ tests/guest/kernel/start.S $<
 
-fuzz: build/kernel/checked.elf build/ktest/fuzz-long.img
+fuzz:: build/kernel/checked.elf build/ktest/fuzz-long.img
 	@LIMIT=7200 tests/guest/kernel/run.sh build/kernel/checked.elf build/ktest/fuzz-long.img
 
 # ---- make stats: lines of the kernel, drivers apart
