@@ -49,10 +49,8 @@ static struct window window_ahead(const struct comp *c, u32 r)
 
 void windows_update(struct comp *c, struct insn i)
 {
-    u32 k = insn_class(i);
-    bool call = k == JMP && insn_alu(i) == CALL;
     for (u32 r = 0; r < 10; r++) {
-        if (!call && !writes_reg(i, r))
+        if (!writes_reg(i, r))
             continue;
         struct window w = {0};
         if (i.op == (ALU64 | ADD)) {
@@ -61,8 +59,7 @@ void windows_update(struct comp *c, struct insn i)
         } else if (i.op == (ALU64 | MOV | X) && !i.off && i.src != R_FP) {
             w = c->window[i.src];
         }
-        if (!call || r < 6)
-            c->window[r] = w;
+        c->window[r] = w;
     }
 }
 
