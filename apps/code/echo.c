@@ -1,8 +1,8 @@
-// A ping answered where the frame lies: a handler that turns an ICMP echo request into its reply. It returns the
-// length to send, or 0 to leave the frame to its owner.
+// A ping answered where the frame lies: a handler that turns an ICMP echo request into its reply. It returns
+// the length to send, or 0 to leave the frame to its owner.
 //
-// It shows a loop whose end depends on the frame (the verifier lets it through, the compiled code counts fuel), a
-// function of its own, and writes to a region: until the handler has succeeded the frame is scratch.
+// It shows a loop whose end depends on the frame (the verifier lets it through, the compiled code counts
+// fuel), a function of its own, and writes to a region: until the handler has succeeded the frame is scratch.
 #include "xok/bpf.h"
 
 XOK_REGIONS(echo, XOK_INOUT(14, 1514));
@@ -28,7 +28,8 @@ static void swap(u8 *a, u8 *b, u32 n)
 
 XOK_HANDLER u64 echo(u8 *frame, u64 len)
 {
-    if (len < 42 || *(u16 *)(frame + 12) != xok_be16(0x0800) || frame[14] != 0x45 || frame[23] != 1 || frame[34] != 8)
+    if (len < 42 || *(u16 *)(frame + 12) != xok_be16(0x0800) || frame[14] != 0x45 || frame[23] != 1 ||
+        frame[34] != 8)
         return 0;
     u64 total = xok_be16(*(u16 *)(frame + 16)); // of the IP packet; Ethernet may have padded it
     if (total < 28 || total > len - 14 || total & 1)

@@ -1,8 +1,8 @@
 // Is this frame for us? A predicate over a received frame: TCP over IPv4 to port 80 of 10.0.2.15.
 //
-// The comparison of `len` tells the verifier that the frame is long enough, so none of the loads is checked when it
-// runs: it compiles to as many machine instructions as one would write by hand. Numbers of the network are compared
-// as they lie in memory, which costs nothing, instead of being swapped.
+// The comparison of `len` tells the verifier that the frame is long enough, so none of the loads is checked
+// when it runs: it compiles to as many machine instructions as one would write by hand. Numbers of the
+// network are compared as they lie in memory, which costs nothing, instead of being swapped.
 #include "xok/bpf.h"
 
 XOK_REGIONS(filter, XOK_IN(14, 1514));

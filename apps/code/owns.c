@@ -1,8 +1,8 @@
 // Which blocks does a block of metadata own? The deterministic function that a file system gives XN for its
 // indirect blocks: a header, then 500 block numbers of which 0 means none.
 //
-// XN runs it before and after a proposed change and allows exactly the difference that was claimed; after a crash
-// it rebuilds the free map with it. So it must say the same every time: it sees nothing but the block.
+// XN runs it before and after a proposed change and allows exactly the difference that was claimed; after a
+// crash it rebuilds the free map with it. So it must say the same every time: it sees nothing but the block.
 #include "xok/bpf.h"
 
 enum { POINTERS = 500, TYPE_DATA = 7 };
@@ -13,7 +13,8 @@ struct indirect {
 };
 _Static_assert(sizeof(struct indirect) == 4096, "a block");
 
-XOK_REGIONS(owns, XOK_IN(4096, 4096), XOK_OUT(POINTERS * sizeof(struct xok_extent), POINTERS * sizeof(struct xok_extent)));
+XOK_REGIONS(owns, XOK_IN(4096, 4096),
+            XOK_OUT(POINTERS * sizeof(struct xok_extent), POINTERS * sizeof(struct xok_extent)));
 
 XOK_DETERMINISTIC u64 owns(const struct indirect *meta, u64 len, struct xok_extent *first, u64 room)
 {

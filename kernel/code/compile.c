@@ -1,5 +1,6 @@
-// The compiler to x86-64. Registers of the program live in registers of the machine; straight-line code, direct
-// jumps and calls only, failures and the charging of back edges out of line. docs/downloaded-code.md: costs.
+// The compiler to x86-64. Registers of the program live in registers of the machine; straight-line code,
+// direct jumps and calls only, failures and the charging of back edges out of line. docs/downloaded-code.md:
+// costs.
 //
 //   rax r0    rdi r1   rsi r2   rdx r3   r8 r4   r9 r5    rbx r6   r14 r7   r15 r8   r12 r9   rbp the frame
 //   r10 struct code_frame   rcx, r11 scratch   r13 and whatever the program does not use: deltas of regions
@@ -9,7 +10,10 @@ const u8 reg_map[11] = {RAX, RDI, RSI, RDX, R8, R9, RBX, R14, R15, R12, RBP};
 enum { CALLEE_SAVED = 1 << RBX | 1 << RBP | 1 << R12 | 1 << R13 | 1 << R14 | 1 << R15, BACK = 255 };
 static const u8 order[] = {RBX, RBP, R12, R13, R14, R15};
 
-static u64 stack_top_va(const struct comp *c) { return CODE_VA(CODE_STACK_INDEX) + CODE_FRAME * c->v->depth; }
+static u64 stack_top_va(const struct comp *c)
+{
+    return CODE_VA(CODE_STACK_INDEX) + CODE_FRAME * c->v->depth;
+}
 
 u8 reg_read(struct comp *c, u32 r, u8 scratch)
 {
@@ -56,7 +60,10 @@ void stub_fail(struct comp *c, u32 cc, u32 status)
         x_jcc(&c->t, cc, to);
 }
 
-void stub_back(struct comp *c, u32 cc) { x_jcc(&c->t, cc, c->stub_at[stub_new(c, BACK)]); }
+void stub_back(struct comp *c, u32 cc)
+{
+    x_jcc(&c->t, cc, c->stub_at[stub_new(c, BACK)]);
+}
 
 static void epilogue(struct comp *c, u32 saved)
 {
@@ -66,7 +73,10 @@ static void epilogue(struct comp *c, u32 saved)
     x_byte(&c->t, 0xc3);
 }
 
-static void charge(struct comp *c, u32 n) { x_imm_mem(&c->t, G_SUB, FRAME_MEM(c, fuel, 0), n); }
+static void charge(struct comp *c, u32 n)
+{
+    x_imm_mem(&c->t, G_SUB, FRAME_MEM(c, fuel, 0), n);
+}
 
 static void stubs_emit(struct comp *c)
 {
@@ -125,7 +135,8 @@ static void prologue(struct comp *c)
     if (c->calls)
         x_rm(t, true, 0x89, RSP, (struct mem){RDI, NOREG, offsetof(struct code_frame, rsp)});
     if (c->fp)
-        x_lea(t, RBP, (struct mem){RDI, NOREG, offsetof(struct code_frame, stack) + CODE_FRAME * CODE_DEPTH_MAX});
+        x_lea(t, RBP,
+              (struct mem){RDI, NOREG, offsetof(struct code_frame, stack) + CODE_FRAME * CODE_DEPTH_MAX});
     zero_stack(c);
     if (c->ctx)
         x_mov(t, true, CTX, RDI);
@@ -170,9 +181,10 @@ static bool compare(struct comp *c, struct insn i) // false: JSET, flags of AND
 
 static void jump(struct comp *c, struct insn i)
 {
-    static const u8 cc[16] = {[JEQ >> 4] = CC_E,   [JGT >> 4] = CC_A,   [JGE >> 4] = CC_AE, [JSET >> 4] = CC_NE,
-                              [JNE >> 4] = CC_NE,  [JSGT >> 4] = CC_G,  [JSGE >> 4] = CC_GE, [JLT >> 4] = CC_B,
-                              [JLE >> 4] = CC_BE,  [JSLT >> 4] = CC_L,  [JSLE >> 4] = CC_LE};
+    static const u8 cc[16] = {[JEQ >> 4] = CC_E,   [JGT >> 4] = CC_A,  [JGE >> 4] = CC_AE,
+                              [JSET >> 4] = CC_NE, [JNE >> 4] = CC_NE, [JSGT >> 4] = CC_G,
+                              [JSGE >> 4] = CC_GE, [JLT >> 4] = CC_B,  [JLE >> 4] = CC_BE,
+                              [JSLT >> 4] = CC_L,  [JSLE >> 4] = CC_LE};
     u32 target = jump_target(c->v->insns, c->at);
     bool back = target <= c->at;
     if (insn_alu(i) == JA) {
@@ -214,7 +226,8 @@ static void call(struct comp *c, struct insn i)
     reg_write(c, 0);
 }
 
-static u32 saved_by(const struct verify *v, const struct func *f) // r6..r9 that f writes, as machine registers
+static u32 saved_by(const struct verify *v,
+                    const struct func *f) // r6..r9 that f writes, as machine registers
 {
     u32 saved = 0;
     for (u32 at = f->first; at < f->end; at++) {
@@ -224,7 +237,8 @@ static u32 saved_by(const struct verify *v, const struct func *f) // r6..r9 that
             continue;
         if ((k == ALU || k == ALU64 || k == LD || k == LDX) && i.dst >= 6 && i.dst < R_FP)
             saved |= 1u << reg_map[i.dst];
-        if (k == STX && insn_mode(i) == ATOMIC && i.imm & FETCH && i.imm != CMPXCHG && i.src >= 6 && i.src < R_FP)
+        if (k == STX && insn_mode(i) == ATOMIC && i.imm & FETCH && i.imm != CMPXCHG && i.src >= 6 &&
+            i.src < R_FP)
             saved |= 1u << reg_map[i.src];
     }
     return saved;
@@ -235,13 +249,16 @@ static void insn(struct comp *c, const struct func *f, bool sub)
 {
     struct insn i = c->v->insns[c->at];
     switch (insn_class(i)) {
-    case ALU: case ALU64: compile_alu(c, i); break;
+    case ALU:
+    case ALU64: compile_alu(c, i); break;
     case LD:
         x_const(&c->t, reg_write(c, i.dst),
                 i.src == LDDW_RODATA ? CODE_VA(CODE_RODATA_INDEX) + c->v->insns[c->at + 1].imm
                                      : (u64)(u32)i.imm | (u64)c->v->insns[c->at + 1].imm << 32);
         break;
-    case LDX: case ST: case STX: compile_memory(c, i); break;
+    case LDX:
+    case ST:
+    case STX: compile_memory(c, i); break;
     default:
         if (insn_is_local_call(i))
             call(c, i);
@@ -327,8 +344,8 @@ static void pass(struct comp *c)
         x_byte(&c->t, 0xcc);
 }
 
-// Deltas into registers that the program leaves free, the most wanted first; a callee-saved one must pay for its
-// push and pop.
+// Deltas into registers that the program leaves free, the most wanted first; a callee-saved one must pay for
+// its push and pop.
 static void assign_deltas(struct comp *c)
 {
     static const u8 cheap[] = {R9, R8, RDX, RSI}, dear[] = {R13, R12, R15, R14, RBX};
@@ -391,18 +408,22 @@ static void look(struct comp *c)
         c->saved |= 1 << RBP;
 }
 
-static u64 stub_bound(const struct code_source *source) { return 3ul * source->count + 16; }
+static u64 stub_bound(const struct code_source *source)
+{
+    return 3ul * source->count + 16;
+}
 
 u64 code_work_size(const struct code_source *source)
 {
     struct verify v;
     if (!source->count || source->count > CODE_INSNS_MAX)
         return 0;
-    return verify_layout(&v, source, NULL) + 8 * stub_bound(source) + sizeof(struct comp) + sizeof(struct verify);
+    return verify_layout(&v, source, NULL) + 8 * stub_bound(source) + sizeof(struct comp) +
+           sizeof(struct verify);
 }
 
-s32 code_load(const struct code_abi *abi, const struct code_source *source, void *work, u64 work_len, void *out,
-              u64 out_len, u64 where, struct code_program *program, struct code_error *error)
+s32 code_load(const struct code_abi *abi, const struct code_source *source, void *work, u64 work_len,
+              void *out, u64 out_len, u64 where, struct code_program *program, struct code_error *error)
 {
     *error = (struct code_error){0, "the program is empty, or longer than 65536 instructions"};
     u64 need = code_work_size(source);
@@ -419,8 +440,11 @@ s32 code_load(const struct code_abi *abi, const struct code_source *source, void
     c->stub_at = (u32 *)rest, c->stub_insn = c->stub_at + stub_bound(source);
     if (verify(v, source, rest + 8 * stub_bound(source)))
         return -1;
-    *program = (struct code_program){.text = (void *)where, .insns = v->count, .region_count = abi->region_count,
-                                     .rodata_len = v->rodata_len, .stack = CODE_FRAME * v->depth,
+    *program = (struct code_program){.text = (void *)where,
+                                     .insns = v->count,
+                                     .region_count = abi->region_count,
+                                     .rodata_len = v->rodata_len,
+                                     .stack = CODE_FRAME * v->depth,
                                      .origins = v->origins};
     memcpy(program->region, abi->region, sizeof program->region);
     c->program = program;

@@ -17,8 +17,8 @@ struct comp {
     struct verify *v;
     struct code_program *program;
     // found by the first passes
-    u32 mentioned, reads;  // registers of the program: in any operand; whose value on entry may matter
-    u32 saved;             // callee-saved machine registers in use
+    u32 mentioned, reads; // registers of the program: in any operand; whose value on entry may matter
+    u32 saved;            // callee-saved machine registers in use
     bool calls, main_called, ctx, fp; // local calls; of main; r10 and rbp needed
     bool stack_read, stack_any, any;  // loads from the stack; at unknown places; unproven addresses
     s32 stack_low;
@@ -38,7 +38,10 @@ struct comp {
 extern const u8 reg_map[11];
 u8 reg_read(struct comp *c, u32 r, u8 scratch); // machine register of r's value; r10's is made in scratch
 u8 reg_write(struct comp *c, u32 r);
-static inline bool in_loop(const struct comp *c) { return c->v->flags[c->at] & 16; }
+static inline bool in_loop(const struct comp *c)
+{
+    return c->v->flags[c->at] & 16;
+}
 enum { F_LOOP = 16 };
 static inline struct mem frame_mem(struct comp *c, u64 offset)
 {

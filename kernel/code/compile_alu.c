@@ -6,7 +6,8 @@ static void divide(struct comp *c, struct insn i, bool wide, u8 d)
     struct text *t = &c->t;
     bool reg = i.op & X, mod = insn_alu(i) == MOD, sign = i.off;
     u64 n = wide ? (u64)(s64)i.imm : (u32)i.imm;
-    if (!reg && (!n || (!sign && !(n & (n - 1)) && n < 1u << 31))) { // nothing to divide by, or a power of two
+    if (!reg &&
+        (!n || (!sign && !(n & (n - 1)) && n < 1u << 31))) { // nothing to divide by, or a power of two
         if (!n && !mod)
             x_const(t, d, 0);
         else if (n && mod)
@@ -141,8 +142,11 @@ void compile_alu(struct comp *c, struct insn i)
     u8 d = reg_read(c, i.dst, NOREG);
     reg_write(c, i.dst);
     switch (op) {
-    case DIV: case MOD: divide(c, i, wide, d); return;
-    case LSH: case RSH: case ARSH: shift(c, i, wide, d); return;
+    case DIV:
+    case MOD: divide(c, i, wide, d); return;
+    case LSH:
+    case RSH:
+    case ARSH: shift(c, i, wide, d); return;
     case END: byte_swap(c, i, d); return;
     case NEG: x_rr(t, wide, 0xf7, 3, d); return;
     case MUL:

@@ -11,7 +11,8 @@ static u8 delta_of(struct comp *c, u32 index)
 }
 
 // ---- windows: one check covers all accesses beside a register until it changes
-static u32 base_of(struct insn i) // register that the instruction addresses memory with; R_FP: none of interest
+static u32
+base_of(struct insn i) // register that the instruction addresses memory with; R_FP: none of interest
 {
     u32 k = insn_class(i);
     return k == LDX ? i.src : k == ST || k == STX ? i.dst : R_FP;
@@ -153,7 +154,8 @@ static struct mem operand(struct comp *c, u32 base, s64 off, u32 size, bool writ
             ahead = here;
         if (a.how == A_CONST && a.lo + ahead.hi > a.max)
             ahead = here;
-        check_region(c, &a, a.how == A_CONST ? NOREG : reg_read(c, base, TMP), ahead, output ? CODE_E_FULL : CODE_E_MEMORY);
+        check_region(c, &a, a.how == A_CONST ? NOREG : reg_read(c, base, TMP), ahead,
+                     output ? CODE_E_FULL : CODE_E_MEMORY);
         *w = ahead;
     }
     u8 delta = delta_of(c, a.index);
@@ -223,7 +225,8 @@ static void fetch_logic(struct comp *c, struct insn i, bool wide, struct mem m)
     x_byte(t, 0xf0);
     x_rm(t, wide, 0x0fb1, RCX, m);
     x_byte(t, 0x75), x_byte(t, again - (t->at + 1));
-    // The loop leaves the old value in rax; a 32-bit one may have kept upper bits only of a zero-extended load.
+    // The loop leaves the old value in rax; a 32-bit one may have kept upper bits only of a zero-extended
+    // load.
     if (s != RAX)
         x_mov(t, wide, s, RAX);
     x_pop(t, s == RAX ? RDX : RAX);
@@ -248,8 +251,13 @@ static void atomic(struct comp *c, struct insn i)
         reg_write(c, i.src);
     if (op != XCHG)
         x_byte(t, 0xf0);
-    u32 opcode = op == XCHG ? 0x87 : op == CMPXCHG ? 0x0fb1 : op == (ADD | FETCH) ? 0x0fc1
-                 : op == ADD ? 0x01 : op == OR ? 0x09 : op == AND ? 0x21 : 0x31;
+    u32 opcode = op == XCHG            ? 0x87
+                 : op == CMPXCHG       ? 0x0fb1
+                 : op == (ADD | FETCH) ? 0x0fc1
+                 : op == ADD           ? 0x01
+                 : op == OR            ? 0x09
+                 : op == AND           ? 0x21
+                                       : 0x31;
     x_rm(t, wide, opcode, s, m);
     if (op == CMPXCHG && !wide)
         x_mov(t, false, RAX, RAX);

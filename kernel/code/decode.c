@@ -78,9 +78,13 @@ static const char *jump_reason(const struct code_abi *abi, struct insn i)
 static const char *lddw_reason(const struct code_source *source, u32 at)
 {
     const struct insn *i = (const struct insn *)source->insns + at;
-    static const char *const kind[] = {
-        NULL, "maps are not supported", "maps are not supported", "variables of the platform are not supported",
-        "addresses of code are not supported", "maps are not supported", NULL};
+    static const char *const kind[] = {NULL,
+                                       "maps are not supported",
+                                       "maps are not supported",
+                                       "variables of the platform are not supported",
+                                       "addresses of code are not supported",
+                                       "maps are not supported",
+                                       NULL};
     if (i->dst == R_FP)
         return "r10 is read-only";
     if (i->off)
@@ -117,9 +121,15 @@ static const char *memory_reason(struct insn i)
     if (size != W && size != DW)
         return "atomic operations are of 32 or 64 bits";
     switch (i.imm) {
-    case ADD: case OR: case AND: case XOR: return NULL;
-    case ADD | FETCH: case OR | FETCH: case AND | FETCH: case XOR | FETCH: case XCHG:
-        return i.src == R_FP ? "r10 is read-only" : NULL;
+    case ADD:
+    case OR:
+    case AND:
+    case XOR: return NULL;
+    case ADD | FETCH:
+    case OR | FETCH:
+    case AND | FETCH:
+    case XOR | FETCH:
+    case XCHG: return i.src == R_FP ? "r10 is read-only" : NULL;
     case CMPXCHG: return NULL;
     default: return "no such atomic operation";
     }
@@ -132,8 +142,10 @@ const char *insn_reason(const struct code_abi *abi, const struct code_source *so
     if (i.dst > R_FP || (i.src > R_FP && c != LD))
         return "registers are r0 to r10";
     switch (c) {
-    case ALU: case ALU64: return alu_reason(i);
-    case JMP: case JMP32: return jump_reason(abi, i);
+    case ALU:
+    case ALU64: return alu_reason(i);
+    case JMP:
+    case JMP32: return jump_reason(abi, i);
     case LD:
         if (i.op == LDDW)
             return lddw_reason(source, at);

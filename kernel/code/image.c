@@ -6,8 +6,8 @@ s32 code_image(const void *bytes, u64 len, struct code_abi *abi, struct code_sou
 {
     const struct xok_code_image *i = bytes;
     if (len < sizeof *i || i->magic != XOK_CODE_MAGIC || i->class > XOK_CODE_PREDICATE ||
-        i->region_count > XOK_CODE_REGIONS || i->insn_count > CODE_INSNS_MAX || i->rodata_len > CODE_RODATA_MAX ||
-        len < sizeof *i + 8ul * i->insn_count + i->rodata_len)
+        i->region_count > XOK_CODE_REGIONS || i->insn_count > CODE_INSNS_MAX ||
+        i->rodata_len > CODE_RODATA_MAX || len < sizeof *i + 8ul * i->insn_count + i->rodata_len)
         return -1;
     *abi = (struct code_abi){.class = (enum code_class)i->class, .region_count = i->region_count};
     for (u32 k = 0; k < i->region_count; k++)

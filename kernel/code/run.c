@@ -51,8 +51,12 @@ struct code_result code_run(const struct code_program *program, const struct cod
 
 const char *code_status_text(enum code_status status)
 {
-    static const char *const text[] = {"done", "access outside of the regions", "output region full",
-                                       "out of fuel", "calls too deep", "unreachable code",
+    static const char *const text[] = {"done",
+                                       "access outside of the regions",
+                                       "output region full",
+                                       "out of fuel",
+                                       "calls too deep",
+                                       "unreachable code",
                                        "the regions are not as declared"};
     return status < sizeof text / sizeof text[0] ? text[status] : "?";
 }

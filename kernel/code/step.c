@@ -4,7 +4,8 @@
 static const char *const uninit = "the register is read before it is written";
 
 // Bounds of the memory that index names. False if it may not be written and `write`.
-static bool index_bounds(const struct verify *v, const struct state *s, u32 index, bool write, u32 *min, u32 *max)
+static bool index_bounds(const struct verify *v, const struct state *s, u32 index, bool write, u32 *min,
+                         u32 *max)
 {
     if (index <= v->abi->region_count) {
         *min = s->min[index], *max = v->abi->region[index - 1].max_len;
@@ -19,8 +20,8 @@ static struct val reg_of(const struct state *s, u32 r)
     return r == R_FP ? (struct val){.kind = V_FRAME} : s->r[r];
 }
 
-const char *access_classify(const struct verify *v, const struct state *s, u32 base, s64 from, s64 to, bool write,
-                            struct access *a)
+const char *access_classify(const struct verify *v, const struct state *s, u32 base, s64 from, s64 to,
+                            bool write, struct access *a)
 {
     struct val p = reg_of(s, base);
     *a = (struct access){.how = A_ANY, .write = write, .lo = p.lo, .hi = p.hi};
@@ -77,8 +78,9 @@ static const char *step_access(struct verify *v, struct state *s, u32 base, u32 
     if (loaded && a.index == CODE_TABLE_INDEX && size == 8 && a.lo == a.hi && (a.lo + from) % 8 == 0) {
         u32 index = (a.lo + from) / 16 + 1;
         const struct code_region_type *t = &v->abi->region[index - 1];
-        *loaded = (a.lo + from) % 16 ? (struct val){t->min_len, t->max_len, t->min_len != t->max_len, V_NUM, index, false}
-                                     : (struct val){.kind = V_PTR, .index = index};
+        *loaded = (a.lo + from) % 16
+                      ? (struct val){t->min_len, t->max_len, t->min_len != t->max_len, V_NUM, index, false}
+                      : (struct val){.kind = V_PTR, .index = index};
     }
     access_learn(s, base, &a, from, to);
     return NULL;
@@ -155,19 +157,24 @@ const char *state_step(struct verify *v, struct state *s, u32 at)
     struct insn i = v->insns[at];
     u32 c = insn_class(i);
     switch (c) {
-    case ALU: case ALU64: return step_alu(s, i);
+    case ALU:
+    case ALU64: return step_alu(s, i);
     case LD:
-        s->r[i.dst] = i.src == LDDW_RODATA
-                          ? (struct val){v->insns[at + 1].imm, v->insns[at + 1].imm, 0, V_PTR, CODE_RODATA_INDEX, false}
-                          : val_const((u64)(u32)i.imm | (u64)v->insns[at + 1].imm << 32);
+        s->r[i.dst] =
+            i.src == LDDW_RODATA
+                ? (struct val){v->insns[at + 1].imm, v->insns[at + 1].imm, 0, V_PTR, CODE_RODATA_INDEX, false}
+                : val_const((u64)(u32)i.imm | (u64)v->insns[at + 1].imm << 32);
         return NULL;
-    case LDX: case ST: case STX: return step_memory(v, s, i);
+    case LDX:
+    case ST:
+    case STX: return step_memory(v, s, i);
     }
     if (insn_is_exit(i))
         return s->r[0].kind == V_UNINIT ? "the function ends without a result in r0" : NULL;
     if (insn_alu(i) == CALL)
         return step_call(v, s, i);
-    if (!insn_is_ja(i) && (reg_of(s, i.dst).kind == V_UNINIT || (i.op & X && reg_of(s, i.src).kind == V_UNINIT)))
+    if (!insn_is_ja(i) &&
+        (reg_of(s, i.dst).kind == V_UNINIT || (i.op & X && reg_of(s, i.src).kind == V_UNINIT)))
         return uninit;
     return NULL;
 }

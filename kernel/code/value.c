@@ -133,7 +133,8 @@ static struct val alu_mul(struct val a, struct val b)
     }
     s64 lo, hi;
     u64 step;
-    if (a.lo < 0 || b.lo < 0 || __builtin_mul_overflow(a.lo, b.lo, &lo) || __builtin_mul_overflow(a.hi, b.hi, &hi))
+    if (a.lo < 0 || b.lo < 0 || __builtin_mul_overflow(a.lo, b.lo, &lo) ||
+        __builtin_mul_overflow(a.hi, b.hi, &hi))
         return a.step || b.step ? val_any() : val_const((u64)a.lo * (u64)b.lo);
     if (b.step || __builtin_mul_overflow(a.step, (u64)b.lo, &step))
         step = 1;
@@ -199,13 +200,17 @@ static struct val as_number(struct val v)
     return num(v.lo, v.hi, v.step);
 }
 
-static bool is_pointer(struct val v) { return v.kind == V_PTR || v.kind == V_FRAME; }
+static bool is_pointer(struct val v)
+{
+    return v.kind == V_PTR || v.kind == V_FRAME;
+}
 
 struct val val_alu(u32 op, bool wide, s32 off, struct val a, struct val b)
 {
     if (op == MOV)
-        return off ? val_extend(val_extend(as_number(b), off, true), wide ? 64 : 32, false)
-                   : wide ? b : val_extend(as_number(b), 32, false);
+        return off    ? val_extend(val_extend(as_number(b), off, true), wide ? 64 : 32, false)
+               : wide ? b
+                      : val_extend(as_number(b), 32, false);
     if (wide && (op == ADD || op == SUB)) {
         struct val p = is_pointer(a) ? a : b, n = is_pointer(a) ? b : a;
         if (is_pointer(p) && n.kind == V_NUM && (op == ADD || is_pointer(a))) {
@@ -223,11 +228,17 @@ struct val val_alu(u32 op, bool wide, s32 off, struct val a, struct val b)
         a = val_extend(a, 32, sign), b = val_extend(b, 32, sign);
     struct val v;
     switch (op) {
-    case ADD: case SUB: v = alu_sum(a, b, op == SUB); break;
+    case ADD:
+    case SUB: v = alu_sum(a, b, op == SUB); break;
     case MUL: v = alu_mul(a, b); break;
-    case AND: case OR: case XOR: v = alu_bits(op, a, b); break;
-    case LSH: case RSH: case ARSH: v = alu_shift(op, wide ? 64 : 32, a, b); break;
-    case DIV: case MOD: v = alu_divide(op, a, b); break;
+    case AND:
+    case OR:
+    case XOR: v = alu_bits(op, a, b); break;
+    case LSH:
+    case RSH:
+    case ARSH: v = alu_shift(op, wide ? 64 : 32, a, b); break;
+    case DIV:
+    case MOD: v = alu_divide(op, a, b); break;
     default: v = alu_sum(val_const(0), a, true); // NEG
     }
     return wide ? v : val_extend(v, 32, false);

@@ -1,9 +1,9 @@
 // The verifier: control flow, then abstract interpretation over blocks.
 //
 // Time is linear in the program. A block is looked at again only when the state at its start grows: the first
-// visits join exactly, the next widen to constants of the program, then to infinity, and the last ones give up all
-// but what is initialised, so that no block is visited more than CODE_VISITS_MAX times: VISITS_MOVING, and once for
-// each register that turns out uninitialised or to hold its first value still.
+// visits join exactly, the next widen to constants of the program, then to infinity, and the last ones give
+// up all but what is initialised, so that no block is visited more than CODE_VISITS_MAX times: VISITS_MOVING,
+// and once for each register that turns out uninitialised or to hold its first value still.
 #include "verify.h"
 
 enum { VISITS_EXACT = 2, VISITS_WIDEN = 12, VISITS_MOVING = 20, NARROWING = 2 };
@@ -279,7 +279,8 @@ static bool branch_learn(struct verify *v, struct state *s, u32 at, bool taken)
     u32 op = insn_alu(i);
     bool narrow = insn_class(i) == JMP32, sign = op >= JSGT && op != JLT && op != JLE;
     struct val none = {.kind = V_FRAME}, imm = val_const(narrow && !sign ? (s64)(u32)i.imm : i.imm);
-    struct val *a = i.dst == R_FP ? &none : &s->r[i.dst], *b = i.op & X ? i.src == R_FP ? &none : &s->r[i.src] : &imm;
+    struct val *a = i.dst == R_FP ? &none : &s->r[i.dst],
+               *b = i.op & X ? i.src == R_FP ? &none : &s->r[i.src] : &imm;
     if (op == JSET || a == b || a->kind == V_UNINIT || a->kind != b->kind ||
         (a->kind == V_PTR && a->index != b->index))
         return true;
@@ -394,7 +395,10 @@ static void enqueue(struct flow *f, u32 block, const struct state *s)
     f->tail = f->tail == v->block_count ? 0 : f->tail + 1;
 }
 
-static void collect(struct flow *f, u32 block, const struct state *s) { narrow_into(f->v, block, s); }
+static void collect(struct flow *f, u32 block, const struct state *s)
+{
+    narrow_into(f->v, block, s);
+}
 
 // A function starts with its arguments and r0 = 0. What pointed into its caller's frame is a number there.
 static void flow_call(struct flow *f, const struct state *s, u32 at)
@@ -437,8 +441,12 @@ static struct state start_state(const struct verify *v)
     for (u32 k = 0; k < abi->region_count; k++)
         s.min[k + 1] = abi->region[k].min_len;
     for (u32 k = 0; k < 2; k++) {
-        struct val length = {abi->region[k].min_len, abi->region[k].max_len,
-                             abi->region[k].min_len != abi->region[k].max_len, V_NUM, k + 1, false};
+        struct val length = {abi->region[k].min_len,
+                             abi->region[k].max_len,
+                             abi->region[k].min_len != abi->region[k].max_len,
+                             V_NUM,
+                             k + 1,
+                             false};
         bool there = k < abi->region_count;
         s.r[1 + 2 * k] = there ? (struct val){.kind = V_PTR, .index = k + 1} : val_const(0);
         s.r[2 + 2 * k] = there ? length : val_const(0);

@@ -18,7 +18,7 @@ struct val {
     s64 lo, hi; // bounds of the number or offset, lo itself possible
     u64 step;   // all values are lo + a multiple of step; 0: lo == hi
     u8 kind;
-    u8 index; // V_PTR: region; V_NUM: it is the length of this region, 0: it is not
+    u8 index;   // V_PTR: region; V_NUM: it is the length of this region, 0: it is not
     bool entry; // may still be what the register held when the program started
 };
 struct state {
@@ -26,13 +26,16 @@ struct state {
     u32 min[CODE_REGIONS_MAX + 1]; // region of index i is known to have min[i] bytes; [0] != 0: reached
 };
 
-static inline struct val val_const(s64 n) { return (struct val){n, n, 0, V_NUM, 0, false}; }
+static inline struct val val_const(s64 n)
+{
+    return (struct val){n, n, 0, V_NUM, 0, false};
+}
 struct val val_any(void);
 bool val_clip(struct val *v, s64 lo, s64 hi); // narrow to [lo, hi]; false: nothing is left
 struct val val_join(struct val a, struct val b);
 struct val val_widen(struct val old, struct val joined, const s64 *limits, u32 count);
 struct val val_alu(u32 op, bool wide, s32 off, struct val a, struct val b);
-struct val val_swap(struct insn i, struct val a); // END
+struct val val_swap(struct insn i, struct val a);         // END
 struct val val_extend(struct val v, u32 bits, bool sign); // what is left of v in its low bits
 static inline s64 sat_add(s64 a, s64 b)
 {
@@ -40,7 +43,12 @@ static inline s64 sat_add(s64 a, s64 b)
     return __builtin_add_overflow(a, b, &r) ? (a < 0 ? INT64_MIN_ : INT64_MAX_) : r;
 }
 
-enum { F_SECOND = 1 /* of a 64-bit load */, F_LEADER = 2, F_FUNC = 4, F_HEAD = 8 /* target of a back edge */ };
+enum {
+    F_SECOND = 1 /* of a 64-bit load */,
+    F_LEADER = 2,
+    F_FUNC = 4,
+    F_HEAD = 8 /* target of a back edge */
+};
 struct block {
     u32 first, end; // slots
     u32 func;
@@ -58,10 +66,10 @@ struct verify {
     const struct code_abi *abi;
     const struct insn *insns;
     u32 count, rodata_len;
-    u8 *flags;      // by slot
-    u8 *origins;    // by slot: region index an access must be of, 0: whatever the address says
-    u32 *block_of;  // by slot: only leaders
-    u32 *native;    // by slot: offset of its machine code (compiler)
+    u8 *flags;     // by slot
+    u8 *origins;   // by slot: region index an access must be of, 0: whatever the address says
+    u32 *block_of; // by slot: only leaders
+    u32 *native;   // by slot: offset of its machine code (compiler)
     struct block *blocks;
     struct func *funcs;
     struct state *in, *next; // at the start of each block
@@ -74,20 +82,25 @@ struct verify {
 };
 
 // How an access through register `base` is known to be in bounds.
-enum { A_PROVEN, A_CONST /* offset known, compare the length */, A_UPPER /* only the upper end is open */,
-       A_FULL /* of this region, offset unknown */, A_ANY /* whatever the address says */ };
+enum {
+    A_PROVEN,
+    A_CONST /* offset known, compare the length */,
+    A_UPPER /* only the upper end is open */,
+    A_FULL /* of this region, offset unknown */,
+    A_ANY /* whatever the address says */
+};
 struct access {
     u8 how, index; // index 0: the frame, if proven
     bool write;
-    s64 lo, hi;       // of base, as offset
-    u32 min, max;     // bytes the region has
+    s64 lo, hi;   // of base, as offset
+    u32 min, max; // bytes the region has
 };
 
 const char *insn_reason(const struct code_abi *abi, const struct code_source *source, u32 at);
 const struct code_helper *helper_find(const struct code_abi *abi, s32 id);
 // Classifies an access of bytes [from, to) beside base. NULL or the reason to refuse.
-const char *access_classify(const struct verify *v, const struct state *s, u32 base, s64 from, s64 to, bool write,
-                            struct access *a);
+const char *access_classify(const struct verify *v, const struct state *s, u32 base, s64 from, s64 to,
+                            bool write, struct access *a);
 // What the state is after the instruction at `at`; the reason if it may not run in this state.
 const char *state_step(struct verify *v, struct state *s, u32 at);
 s32 verify(struct verify *v, const struct code_source *source, void *work);

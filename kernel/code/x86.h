@@ -28,7 +28,10 @@ static inline void x_32(struct text *t, u32 n)
     for (u32 i = 0; i < 4; i++)
         x_byte(t, n >> 8 * i);
 }
-static inline void x_64(struct text *t, u64 n) { x_32(t, n), x_32(t, n >> 32); }
+static inline void x_64(struct text *t, u64 n)
+{
+    x_32(t, n), x_32(t, n >> 32);
+}
 
 static inline void x_opcode(struct text *t, u32 op) // up to three bytes, the last in the low bits
 {
@@ -48,7 +51,10 @@ static inline void x_rr_(struct text *t, bool wide, u32 op, u8 reg, u8 rm, bool 
     x_opcode(t, op);
     x_byte(t, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
-static inline void x_rr(struct text *t, bool wide, u32 op, u8 reg, u8 rm) { x_rr_(t, wide, op, reg, rm, false); }
+static inline void x_rr(struct text *t, bool wide, u32 op, u8 reg, u8 rm)
+{
+    x_rr_(t, wide, op, reg, rm, false);
+}
 
 static inline void x_rm_(struct text *t, bool wide, u32 op, u8 reg, struct mem m, bool byte)
 {
@@ -67,7 +73,10 @@ static inline void x_rm_(struct text *t, bool wide, u32 op, u8 reg, struct mem m
     else if (mod == 2)
         x_32(t, m.disp);
 }
-static inline void x_rm(struct text *t, bool wide, u32 op, u8 reg, struct mem m) { x_rm_(t, wide, op, reg, m, false); }
+static inline void x_rm(struct text *t, bool wide, u32 op, u8 reg, struct mem m)
+{
+    x_rm_(t, wide, op, reg, m, false);
+}
 
 // [base + index * 8 + disp], for the frame's tables
 static inline void x_table(struct text *t, bool wide, u32 op, u8 reg, u8 base, u8 index, s32 disp)
@@ -79,8 +88,8 @@ static inline void x_table(struct text *t, bool wide, u32 op, u8 reg, u8 base, u
     x_32(t, disp);
 }
 
-enum { G_ADD, G_OR, G_AND = 4, G_SUB, G_XOR, G_CMP };             // arithmetic: op r/m, r is op * 8 + 1
-enum { G_ROL, G_ROR, G_SHL = 4, G_SHR, G_SAR = 7 };               // shifts
+enum { G_ADD, G_OR, G_AND = 4, G_SUB, G_XOR, G_CMP }; // arithmetic: op r/m, r is op * 8 + 1
+enum { G_ROL, G_ROR, G_SHL = 4, G_SHR, G_SAR = 7 };   // shifts
 static inline void x_imm(struct text *t, bool wide, u32 g, u8 r, s32 n)
 {
     bool small = n >= -128 && n < 128;
@@ -93,13 +102,19 @@ static inline void x_imm_mem(struct text *t, u32 g, struct mem m, s32 n) // 64-b
     x_rm(t, true, small ? 0x83 : 0x81, g, m);
     small ? x_byte(t, n) : x_32(t, n);
 }
-static inline void x_alu(struct text *t, bool wide, u32 g, u8 r, u8 with) { x_rr(t, wide, g * 8 + 1, with, r); }
+static inline void x_alu(struct text *t, bool wide, u32 g, u8 r, u8 with)
+{
+    x_rr(t, wide, g * 8 + 1, with, r);
+}
 static inline void x_shift(struct text *t, bool wide, u32 g, u8 r, u8 n)
 {
     x_rr(t, wide, 0xc1, g, r);
     x_byte(t, n);
 }
-static inline void x_mov(struct text *t, bool wide, u8 to, u8 from) { x_rr(t, wide, 0x89, from, to); }
+static inline void x_mov(struct text *t, bool wide, u8 to, u8 from)
+{
+    x_rr(t, wide, 0x89, from, to);
+}
 static inline void x_const(struct text *t, u8 r, u64 n)
 {
     if (!n) {
@@ -118,7 +133,10 @@ static inline void x_const(struct text *t, u8 r, u64 n)
         x_64(t, n);
     }
 }
-static inline void x_lea(struct text *t, u8 to, struct mem m) { x_rm(t, true, 0x8d, to, m); }
+static inline void x_lea(struct text *t, u8 to, struct mem m)
+{
+    x_rm(t, true, 0x8d, to, m);
+}
 static inline void x_load(struct text *t, u8 to, u8 base, s32 disp) // 64-bit
 {
     x_rm(t, true, 0x8b, to, (struct mem){base, NOREG, disp});
@@ -141,8 +159,14 @@ static inline void x_jcc(struct text *t, u32 cc, u64 to)
     x_byte(t, 0x0f), x_byte(t, 0x80 | cc);
     x_32(t, to - (t->at + 4));
 }
-static inline void x_jmp(struct text *t, u64 to) { x_byte(t, 0xe9), x_32(t, to - (t->at + 4)); }
-static inline void x_call(struct text *t, u64 to) { x_byte(t, 0xe8), x_32(t, to - (t->at + 4)); }
+static inline void x_jmp(struct text *t, u64 to)
+{
+    x_byte(t, 0xe9), x_32(t, to - (t->at + 4));
+}
+static inline void x_call(struct text *t, u64 to)
+{
+    x_byte(t, 0xe8), x_32(t, to - (t->at + 4));
+}
 // Short jumps forward: returns where to land later. cc 16: always.
 static inline u64 x_ahead(struct text *t, u32 cc)
 {

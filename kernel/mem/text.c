@@ -1,17 +1,17 @@
 // Machine code of downloaded programs: its memory, and the way in.
 //
 // The pool is one large page of RAM that is taken out of the direct map, so that the only ways to it are made
-// here: TEXT, where pages are executable and read-only, and the window, where one page at a time is writable while
-// it is mapped nowhere else. Nobody runs code meanwhile: that takes the kernel lock.
+// here: TEXT, where pages are executable and read-only, and the window, where one page at a time is writable
+// while it is mapped nowhere else. Nobody runs code meanwhile: that takes the kernel lock.
 #include "kernel.h"
 #include "code/code.h"
 
-#define TEXT 0xffffffffc0000000ul   // within 2 GiB of the kernel's text, for calls of helpers
+#define TEXT 0xffffffffc0000000ul // within 2 GiB of the kernel's text, for calls of helpers
 #define WINDOW (TEXT + TEXT_POOL)
-#define WORK (TEXT + 0x400000)      // working memory of one code_install: fresh pages each time
+#define WORK (TEXT + 0x400000) // working memory of one code_install: fresh pages each time
 enum { UNIT = 64, UNITS = TEXT_POOL / UNIT, UNITS_PER_PAGE = XOK_PAGE_SIZE / UNIT, WORK_MAX = 16 << 20 };
 
-static u64 used[UNITS / 64];        // bit: the unit holds code
+static u64 used[UNITS / 64]; // bit: the unit holds code
 static struct code_frame frames[XOK_CPU_MAX];
 static u64 *text_pte, *window_pte;
 
@@ -26,7 +26,10 @@ void text_init(void)
     tlb_flush_all();
 }
 
-static bool unit_used(u32 n) { return used[n / 64] >> n % 64 & 1; }
+static bool unit_used(u32 n)
+{
+    return used[n / 64] >> n % 64 & 1;
+}
 
 static void units_mark(u32 first, u32 n, bool on)
 {
@@ -75,7 +78,10 @@ u8 *text_take(u64 len)
     return (u8 *)TEXT + first * UNIT;
 }
 
-void text_put(const u8 *to, const u8 *from, u64 len) { text_write((u64)to - TEXT, from, len); }
+void text_put(const u8 *to, const u8 *from, u64 len)
+{
+    text_write((u64)to - TEXT, from, len);
+}
 
 // ---- working memory
 static void work_unmap(u64 len)
@@ -104,10 +110,13 @@ static bool work_map(u64 len)
     return true;
 }
 
-static u64 round16(u64 n) { return (n + 15) & ~15ul; }
+static u64 round16(u64 n)
+{
+    return (n + 15) & ~15ul;
+}
 
-// In the working memory: a copy of the source (it may be memory that its owner changes meanwhile), what code_load
-// needs, the machine code before it is moved.
+// In the working memory: a copy of the source (it may be memory that its owner changes meanwhile), what
+// code_load needs, the machine code before it is moved.
 s64 code_install(const struct code_abi *abi, const struct code_source *source, struct code_program *program,
                  struct code_error *error)
 {
@@ -124,7 +133,8 @@ s64 code_install(const struct code_abi *abi, const struct code_source *source, s
         memcpy((void *)copy.rodata, source->rodata, source->rodata_len);
     s64 r = XOK_E_ARG;
     u32 units, first;
-    if (code_work_size(&copy) > need || code_load(abi, &copy, (u8 *)WORK + at_work, need, NULL, 0, TEXT, program, error))
+    if (code_work_size(&copy) > need ||
+        code_load(abi, &copy, (u8 *)WORK + at_work, need, NULL, 0, TEXT, program, error))
         goto out;
     r = XOK_E_NOMEM;
     units = (program->size + UNIT - 1) / UNIT, first = units_find(units);

@@ -1,4 +1,5 @@
-// The examples of apps/code, as clang compiles them: what they compute, and how many machine instructions that takes.
+// The examples of apps/code, as clang compiles them: what they compute, and how many machine instructions
+// that takes.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,7 +81,8 @@ static void owns(void **unused)
 static void filter(void **unused)
 {
     (void)unused;
-    u8 frame_bytes[60] = {[12] = 8, [14] = 0x45, [23] = 6, [30] = 10, [31] = 0, [32] = 2, [33] = 15, [37] = 80};
+    u8 frame_bytes[60] = {
+        [12] = 8, [14] = 0x45, [23] = 6, [30] = 10, [31] = 0, [32] = 2, [33] = 15, [37] = 80};
     struct object_program p;
     struct code_program filter = load("filter", "filter", &p);
     struct code_region region = {frame_bytes, sizeof frame_bytes};
@@ -114,8 +116,8 @@ static u16 sum(const u8 *p, u32 n)
 static void echo(void **unused)
 {
     (void)unused;
-    u8 f[64] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 8, 0, 0x45, 0, 0, 40, [23] = 1, [26] = 10, 0, 2, 15, 10, 0, 2, 2,
-                [34] = 8, [38] = 0x12, 0x34, 0, 1};
+    u8 f[64] = {0, 1,  2,        3,         4, 5, 6,  7,  8, 9, 10, 11,       8,           0,    0x45, 0,
+                0, 40, [23] = 1, [26] = 10, 0, 2, 15, 10, 0, 2, 2,  [34] = 8, [38] = 0x12, 0x34, 0,    1};
     static const u8 ether[] = {6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5}, ip[] = {10, 0, 2, 2, 10, 0, 2, 15};
     for (u32 k = 42; k < 54; k++)
         f[k] = 3 * k;
@@ -141,6 +143,7 @@ static void echo(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(owns), cmocka_unit_test(filter), cmocka_unit_test(echo)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(owns), cmocka_unit_test(filter),
+                                       cmocka_unit_test(echo)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

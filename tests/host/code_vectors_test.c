@@ -28,7 +28,8 @@ static u64 value(const struct insn *insns, u32 count)
     assert_int_equal(r.status, CODE_OK);
     return r.value;
 }
-#define VALUE(...) value((struct insn[]){__VA_ARGS__}, sizeof((struct insn[]){__VA_ARGS__}) / sizeof(struct insn))
+#define VALUE(...)                                                                                           \
+    value((struct insn[]){__VA_ARGS__}, sizeof((struct insn[]){__VA_ARGS__}) / sizeof(struct insn))
 
 #define MIN64 0x8000000000000000ul
 #define MAX64 0x7ffffffffffffffful
@@ -142,7 +143,8 @@ static void arithmetic_registers(void **unused)
             for (u8 s = 0; s < 10; s++)
                 if (s != d)
                     assert_int_equal(VALUE(LDI64(d, v->a), LDI64(s, v->b),
-                                           OP((v->wide ? ALU64 : ALU) | v->op | X, d, s, v->off, 0), MOVR(0, d), END_),
+                                           OP((v->wide ? ALU64 : ALU) | v->op | X, d, s, v->off, 0),
+                                           MOVR(0, d), END_),
                                      v->want);
     }
 }
@@ -189,24 +191,38 @@ static void same_register(void **unused)
     static const struct {
         u8 op, off;
         u64 want64, want32;
-    } v[] = {{ADD, 0, 0xfffffffffffffff2, 0xfffffff2}, {SUB, 0, 0, 0}, {MUL, 0, 49, 49}, {DIV, 0, 1, 1},
-             {DIV, 1, 1, 1}, {MOD, 0, 0, 0}, {MOD, 1, 0, 0}, {OR, 0, (u64)-7, 0xfffffff9}, {AND, 0, (u64)-7, 0xfffffff9},
-             {XOR, 0, 0, 0}, {LSH, 0, (u64)-7 << 57, 0xfffffff9u << 25}, {RSH, 0, 0x7f, 0x7f}, {ARSH, 0, ONES, 0xffffffff},
+    } v[] = {{ADD, 0, 0xfffffffffffffff2, 0xfffffff2},
+             {SUB, 0, 0, 0},
+             {MUL, 0, 49, 49},
+             {DIV, 0, 1, 1},
+             {DIV, 1, 1, 1},
+             {MOD, 0, 0, 0},
+             {MOD, 1, 0, 0},
+             {OR, 0, (u64)-7, 0xfffffff9},
+             {AND, 0, (u64)-7, 0xfffffff9},
+             {XOR, 0, 0, 0},
+             {LSH, 0, (u64)-7 << 57, 0xfffffff9u << 25},
+             {RSH, 0, 0x7f, 0x7f},
+             {ARSH, 0, ONES, 0xffffffff},
              {MOV, 0, (u64)-7, 0xfffffff9}};
     for (u32 n = 0; n < sizeof v / sizeof v[0]; n++)
         for (u8 d = 0; d < 10; d++) {
-            assert_int_equal(VALUE(MOVI(d, -7), OP(ALU64 | v[n].op | X, d, d, v[n].off, 0), MOVR(0, d), END_), v[n].want64);
-            assert_int_equal(VALUE(MOVI(d, -7), OP(ALU | v[n].op | X, d, d, v[n].off, 0), MOVR(0, d), END_), v[n].want32);
+            assert_int_equal(VALUE(MOVI(d, -7), OP(ALU64 | v[n].op | X, d, d, v[n].off, 0), MOVR(0, d), END_),
+                             v[n].want64);
+            assert_int_equal(VALUE(MOVI(d, -7), OP(ALU | v[n].op | X, d, d, v[n].off, 0), MOVR(0, d), END_),
+                             v[n].want32);
         }
 }
 
 static void negate(void **unused)
 {
     (void)unused;
-    static const u64 v[][3] = {{1, ONES, 0xffffffff}, {0, 0, 0}, {MIN64, MIN64, 0}, {0x80000000, 0xffffffff80000000, 0x80000000}};
+    static const u64 v[][3] = {
+        {1, ONES, 0xffffffff}, {0, 0, 0}, {MIN64, MIN64, 0}, {0x80000000, 0xffffffff80000000, 0x80000000}};
     for (u32 n = 0; n < 4; n++)
         for (u8 d = 0; d < 10; d++) {
-            assert_int_equal(VALUE(LDI64(d, v[n][0]), OP(ALU64 | NEG, d, 0, 0, 0), MOVR(0, d), END_), v[n][1]);
+            assert_int_equal(VALUE(LDI64(d, v[n][0]), OP(ALU64 | NEG, d, 0, 0, 0), MOVR(0, d), END_),
+                             v[n][1]);
             assert_int_equal(VALUE(LDI64(d, v[n][0]), OP(ALU | NEG, d, 0, 0, 0), MOVR(0, d), END_), v[n][2]);
         }
 }
@@ -218,14 +234,19 @@ static void sign_extending_moves(void **unused)
         u64 a;
         s16 bits;
         u64 want64, want32;
-    } v[] = {{0x80, 8, (u64)-128, 0xffffff80}, {0x17f, 8, 127, 127}, {0x8000, 16, (u64)-32768, 0xffff8000},
-             {0xabcd7fff, 16, 0x7fff, 0x7fff}, {0x180000000, 32, 0xffffffff80000000, 0}, {0xf7fffffff, 32, 0x7fffffff, 0}};
+    } v[] = {{0x80, 8, (u64)-128, 0xffffff80},         {0x17f, 8, 127, 127},
+             {0x8000, 16, (u64)-32768, 0xffff8000},    {0xabcd7fff, 16, 0x7fff, 0x7fff},
+             {0x180000000, 32, 0xffffffff80000000, 0}, {0xf7fffffff, 32, 0x7fffffff, 0}};
     for (u32 n = 0; n < sizeof v / sizeof v[0]; n++)
         for (u8 d = 0; d < 10; d++)
             for (u8 s = 0; s < 10; s++) {
-                assert_int_equal(VALUE(LDI64(s, v[n].a), OP(ALU64 | MOV | X, d, s, v[n].bits, 0), MOVR(0, d), END_), v[n].want64);
+                assert_int_equal(
+                    VALUE(LDI64(s, v[n].a), OP(ALU64 | MOV | X, d, s, v[n].bits, 0), MOVR(0, d), END_),
+                    v[n].want64);
                 if (v[n].bits < 32)
-                    assert_int_equal(VALUE(LDI64(s, v[n].a), OP(ALU | MOV | X, d, s, v[n].bits, 0), MOVR(0, d), END_), v[n].want32);
+                    assert_int_equal(
+                        VALUE(LDI64(s, v[n].a), OP(ALU | MOV | X, d, s, v[n].bits, 0), MOVR(0, d), END_),
+                        v[n].want32);
             }
 }
 
@@ -237,19 +258,31 @@ static void byte_swaps(void **unused)
         u8 op;
         s32 bits;
         u64 want;
-    } v[] = {{ALU | END, 16, 0xcdef}, {ALU | END, 32, 0x89abcdef}, {ALU | END, 64, 0x0123456789abcdef},
-             {ALU | END | X, 16, 0xefcd}, {ALU | END | X, 32, 0xefcdab89}, {ALU | END | X, 64, 0xefcdab8967452301},
-             {ALU64 | END, 16, 0xefcd}, {ALU64 | END, 32, 0xefcdab89}, {ALU64 | END, 64, 0xefcdab8967452301}};
+    } v[] = {
+        {ALU | END, 16, 0xcdef},     {ALU | END, 32, 0x89abcdef},     {ALU | END, 64, 0x0123456789abcdef},
+        {ALU | END | X, 16, 0xefcd}, {ALU | END | X, 32, 0xefcdab89}, {ALU | END | X, 64, 0xefcdab8967452301},
+        {ALU64 | END, 16, 0xefcd},   {ALU64 | END, 32, 0xefcdab89},   {ALU64 | END, 64, 0xefcdab8967452301}};
     for (u32 n = 0; n < sizeof v / sizeof v[0]; n++)
         for (u8 d = 0; d < 10; d++)
-            assert_int_equal(VALUE(LDI64(d, a), OP(v[n].op, d, 0, 0, v[n].bits), MOVR(0, d), END_), v[n].want);
+            assert_int_equal(VALUE(LDI64(d, a), OP(v[n].op, d, 0, 0, v[n].bits), MOVR(0, d), END_),
+                             v[n].want);
 }
 
 static void constants(void **unused)
 {
     (void)unused;
-    static const u64 v[] = {0, 1, ONES, MIN64, MAX64, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0xffffffff80000000,
-                            0xffffffff7fffffff, 0x1122334455667788};
+    static const u64 v[] = {0,
+                            1,
+                            ONES,
+                            MIN64,
+                            MAX64,
+                            0x7fffffff,
+                            0x80000000,
+                            0xffffffff,
+                            0x100000000,
+                            0xffffffff80000000,
+                            0xffffffff7fffffff,
+                            0x1122334455667788};
     for (u32 n = 0; n < sizeof v / sizeof v[0]; n++)
         for (u8 d = 0; d < 10; d++)
             assert_int_equal(VALUE(LDI64(d, v[n]), MOVR(0, d), END_), v[n]);
@@ -312,14 +345,18 @@ static void jumps(void **unused)
             u64 want = (narrow ? v->taken32 : v->taken64) ? 1 : 2;
             for (u8 d = 0; d < 10; d++) {
                 u8 s = d == 9 ? 0 : d + 1;
-                assert_int_equal(VALUE(LDI64(d, v->a), LDI64(s, v->b), OP(class | v->op | X, d, s, 2, 0), MOVI(0, 2), END_,
-                                       MOVI(0, 1), END_), want);
+                assert_int_equal(VALUE(LDI64(d, v->a), LDI64(s, v->b), OP(class | v->op | X, d, s, 2, 0),
+                                       MOVI(0, 2), END_, MOVI(0, 1), END_),
+                                 want);
                 if (s != 1 && d != 1)
-                    assert_int_equal(VALUE(LOAD(DW, d, 1, 0), LOAD(DW, s, 1, 8), OP(class | v->op | X, d, s, 2, 0),
-                                           MOVI(0, 2), END_, MOVI(0, 1), END_), want);
+                    assert_int_equal(VALUE(LOAD(DW, d, 1, 0), LOAD(DW, s, 1, 8),
+                                           OP(class | v->op | X, d, s, 2, 0), MOVI(0, 2), END_, MOVI(0, 1),
+                                           END_),
+                                     want);
                 if ((s64)v->b == (s32)v->b)
-                    assert_int_equal(VALUE(LOAD(DW, d, 1, 0), OP(class | v->op, d, 0, 2, (s32)v->b), MOVI(0, 2), END_,
-                                           MOVI(0, 1), END_), want);
+                    assert_int_equal(VALUE(LOAD(DW, d, 1, 0), OP(class | v->op, d, 0, 2, (s32)v->b),
+                                           MOVI(0, 2), END_, MOVI(0, 1), END_),
+                                     want);
             }
         }
     }
@@ -330,18 +367,23 @@ static void gotos(void **unused)
     (void)unused;
     assert_int_equal(VALUE(MOVI(0, 1), GOTO(1), MOVI(0, 2), END_), 1);
     assert_int_equal(VALUE(MOVI(0, 1), OP(JMP32 | JA, 0, 0, 0, 2), MOVI(0, 2), END_, GOTO(-2)), 1);
-    assert_int_equal(VALUE(MOVI(0, 0), GOTO(3), ADDI(0, 3), JUMPI(JGT, 0, 10, 2), GOTO(-3), OP(JMP32 | JA, 0, 0, 0, -4), END_), 12);
+    assert_int_equal(VALUE(MOVI(0, 0), GOTO(3), ADDI(0, 3), JUMPI(JGT, 0, 10, 2), GOTO(-3),
+                           OP(JMP32 | JA, 0, 0, 0, -4), END_),
+                     12);
 }
 
 static void loops(void **unused)
 {
     (void)unused;
     // 1 + 2 + ... + 100, counting up with a jump at the end, counting down with the jump at the start
-    assert_int_equal(VALUE(MOVI(0, 0), MOVI(3, 0), ADDI(3, 1), ADDR(0, 3), JUMPI(JNE, 3, 100, -3), END_), 5050);
-    assert_int_equal(VALUE(MOVI(0, 0), MOVI(3, 100), JUMPI(JEQ, 3, 0, 3), ADDR(0, 3), ADDI(3, -1), GOTO(-4), END_), 5050);
+    assert_int_equal(VALUE(MOVI(0, 0), MOVI(3, 0), ADDI(3, 1), ADDR(0, 3), JUMPI(JNE, 3, 100, -3), END_),
+                     5050);
+    assert_int_equal(
+        VALUE(MOVI(0, 0), MOVI(3, 100), JUMPI(JEQ, 3, 0, 3), ADDR(0, 3), ADDI(3, -1), GOTO(-4), END_), 5050);
     // the largest prime below 100 by trial division
     assert_int_equal(VALUE(MOVI(0, 100), ADDI(0, -1), MOVI(3, 2), JUMPR(JGE, 3, 0, 5), MOVR(4, 0),
-                           OP(ALU64 | MOD | X, 4, 3, 0, 0), JUMPI(JEQ, 4, 0, -6), ADDI(3, 1), GOTO(-6), END_), 97);
+                           OP(ALU64 | MOD | X, 4, 3, 0, 0), JUMPI(JEQ, 4, 0, -6), ADDI(3, 1), GOTO(-6), END_),
+                     97);
     struct code_result r = run((struct insn[]){MOVI(0, 0), GOTO(-1)}, 2);
     assert_int_equal(r.status, CODE_E_FUEL);
     r = run((struct insn[]){MOVI(0, 0), ADDI(0, 1), JUMPI(JNE, 0, 0, -2), END_}, 4);
@@ -355,8 +397,13 @@ static void loads(void **unused)
     static const struct {
         u8 op;
         u64 want;
-    } v[] = {{LDX | MEM | B, 0x88}, {LDX | MEM | H, 0x9988}, {LDX | MEM | W, 0xbbaa9988}, {LDX | MEM | DW, 0xffeeddccbbaa9988},
-             {LDX | MEMSX | B, (u64)-120}, {LDX | MEMSX | H, 0xffffffffffff9988}, {LDX | MEMSX | W, 0xffffffffbbaa9988}};
+    } v[] = {{LDX | MEM | B, 0x88},
+             {LDX | MEM | H, 0x9988},
+             {LDX | MEM | W, 0xbbaa9988},
+             {LDX | MEM | DW, 0xffeeddccbbaa9988},
+             {LDX | MEMSX | B, (u64)-120},
+             {LDX | MEMSX | H, 0xffffffffffff9988},
+             {LDX | MEMSX | W, 0xffffffffbbaa9988}};
     for (u32 k = 0; k < 16; k++)
         memory[k] = 0x11 * k;
     for (u32 n = 0; n < sizeof v / sizeof v[0]; n++)
@@ -365,7 +412,8 @@ static void loads(void **unused)
                 assert_int_equal(VALUE(MOVR(s, 1), OP(v[n].op, d, s, 8, 0), MOVR(0, d), END_), v[n].want);
                 // at an offset that the verifier does not know
                 if (s != 1 && s != 2)
-                    assert_int_equal(VALUE(LOAD(B, 2, 1, 0), MOVR(s, 1), ADDR(s, 2), OP(v[n].op, d, s, 8, 0), MOVR(0, d), END_),
+                    assert_int_equal(VALUE(LOAD(B, 2, 1, 0), MOVR(s, 1), ADDR(s, 2), OP(v[n].op, d, s, 8, 0),
+                                           MOVR(0, d), END_),
                                      v[n].want);
             }
     memory[3] = 0x7f;
@@ -403,12 +451,14 @@ static void stack(void **unused)
     assert_int_equal(VALUE(MOVR(3, 10), ADDI(3, -16), STOREI(W, 3, 4, 5), LOAD(W, 0, 10, -12), END_), 5);
     // at a place that only the run knows
     memory[0] = 24;
-    assert_int_equal(VALUE(STOREI(DW, 10, -24, 77), LOAD(B, 3, 1, 0), MOVR(4, 10), OP(ALU64 | SUB | X, 4, 3, 0, 0),
-                           LOAD(DW, 0, 4, 0), END_), 77);
+    assert_int_equal(VALUE(STOREI(DW, 10, -24, 77), LOAD(B, 3, 1, 0), MOVR(4, 10),
+                           OP(ALU64 | SUB | X, 4, 3, 0, 0), LOAD(DW, 0, 4, 0), END_),
+                     77);
     // pointers put by and taken back
     memory[5] = 55;
     assert_int_equal(VALUE(STORE(DW, 10, -8, 1), LOAD(DW, 6, 10, -8), LOAD(B, 0, 6, 5), END_), 55);
-    assert_int_equal(VALUE(STORE(DW, 1, 8, 10), LOAD(DW, 6, 1, 8), STOREI(B, 6, -3, 3), LOAD(B, 0, 10, -3), END_), 3);
+    assert_int_equal(
+        VALUE(STORE(DW, 1, 8, 10), LOAD(DW, 6, 1, 8), STOREI(B, 6, -3, 3), LOAD(B, 0, 10, -3), END_), 3);
 }
 
 // ---- atomic: memory, source, r0 before; memory, source, r0 after (64-bit); the same with 32 bits
@@ -423,7 +473,8 @@ static const struct atomic_vector {
     {ADD, OLD, SRC, 1, 0x4444444466666666, SRC, 1, 0x1111111166666666, SRC, 1},
     {ADD, ONES, 1, 1, 0, 1, 1, 0xffffffff00000000, 1, 1},
     {OR, OLD, SRC, 1, 0x3333333366666666, SRC, 1, 0x1111111166666666, SRC, 1},
-    {AND, OLD, 0x0f0f0f0f0f0f0f0f, 1, 0x0101010102020202, 0x0f0f0f0f0f0f0f0f, 1, 0x1111111102020202, 0x0f0f0f0f0f0f0f0f, 1},
+    {AND, OLD, 0x0f0f0f0f0f0f0f0f, 1, 0x0101010102020202, 0x0f0f0f0f0f0f0f0f, 1, 0x1111111102020202,
+     0x0f0f0f0f0f0f0f0f, 1},
     {XOR, OLD, SRC, 1, 0x2222222266666666, SRC, 1, 0x1111111166666666, SRC, 1},
     {ADD | FETCH, OLD, SRC, 1, 0x4444444466666666, OLD, 1, 0x1111111166666666, 0x22222222, 1},
     {OR | FETCH, OLD, SRC, 1, 0x3333333366666666, OLD, 1, 0x1111111166666666, 0x22222222, 1},
@@ -446,10 +497,12 @@ static void atomics(void **unused)
                 for (u8 s = 0; s < 10; s++) {
                     if (s == base || s == 0 || base == 0)
                         continue;
-                    u64 m = narrow ? v->m32 : v->m64, sa = narrow ? v->s32_ : v->s64_, r = narrow ? v->r32 : v->r64;
+                    u64 m = narrow ? v->m32 : v->m64, sa = narrow ? v->s32_ : v->s64_,
+                        r = narrow ? v->r32 : v->r64;
                     memcpy(memory + 16, &v->m, 8);
                     u64 got = VALUE(MOVR(base, 1), LDI64(0, v->r0), LDI64(s, v->s),
-                                    OP(STX | ATOMIC | (narrow ? W : DW), base, s, 16, v->op), STORE(DW, base, 24, s), END_);
+                                    OP(STX | ATOMIC | (narrow ? W : DW), base, s, 16, v->op),
+                                    STORE(DW, base, 24, s), END_);
                     assert_int_equal(got, r);
                     assert_memory_equal(memory + 16, &m, 8);
                     assert_memory_equal(memory + 24, &sa, 8);
@@ -459,14 +512,18 @@ static void atomics(void **unused)
         for (u32 narrow = 0; narrow < 2; narrow++) {
             u64 m = narrow ? v->m32 : v->m64, sa = narrow ? v->s32_ : v->s64_;
             memcpy(memory + 16, &v->m, 8);
-            assert_int_equal(VALUE(LDI64(0, v->s), OP(STX | ATOMIC | (narrow ? W : DW), 1, 0, 16, v->op), END_), sa);
+            assert_int_equal(
+                VALUE(LDI64(0, v->s), OP(STX | ATOMIC | (narrow ? W : DW), 1, 0, 16, v->op), END_), sa);
             assert_memory_equal(memory + 16, &m, 8);
         }
     }
     // on the stack, the source being the frame pointer
-    assert_int_equal(VALUE(STOREI(DW, 10, -8, 3), MOVI(3, 4), OP(STX | ATOMIC | DW, 10, 3, -8, ADD), LOAD(DW, 0, 10, -8), END_), 7);
+    assert_int_equal(VALUE(STOREI(DW, 10, -8, 3), MOVI(3, 4), OP(STX | ATOMIC | DW, 10, 3, -8, ADD),
+                           LOAD(DW, 0, 10, -8), END_),
+                     7);
     assert_int_equal(VALUE(STOREI(DW, 10, -8, 0), OP(STX | ATOMIC | DW, 10, 10, -8, ADD), LOAD(DW, 0, 10, -8),
-                           OP(ALU64 | SUB | X, 0, 10, 0, 0), END_), 0);
+                           OP(ALU64 | SUB | X, 0, 10, 0, 0), END_),
+                     0);
 }
 
 // ---- calls
@@ -475,17 +532,28 @@ static void calls(void **unused)
     (void)unused;
     assert_int_equal(VALUE(MOVI(1, 20), MOVI(2, 22), CALLF(1), END_, MOVR(0, 1), ADDR(0, 2), END_), 42);
     // r6..r9 and the frame are the caller's
-    assert_int_equal(VALUE(MOVI(6, 1), MOVI(7, 2), MOVI(8, 3), MOVI(9, 4), STOREI(DW, 10, -8, 100), CALLF(7), ADDR(0, 6), ADDR(0, 7),
-                           ADDR(0, 8), ADDR(0, 9), LOAD(DW, 1, 10, -8), ADDR(0, 1), END_,
-                           MOVI(6, 50), MOVI(7, 50), MOVI(8, 50), MOVI(9, 50), STOREI(DW, 10, -8, 5), MOVI(0, 1000), END_), 1110);
+    assert_int_equal(VALUE(MOVI(6, 1), MOVI(7, 2), MOVI(8, 3), MOVI(9, 4), STOREI(DW, 10, -8, 100), CALLF(7),
+                           ADDR(0, 6), ADDR(0, 7), ADDR(0, 8), ADDR(0, 9), LOAD(DW, 1, 10, -8), ADDR(0, 1),
+                           END_, MOVI(6, 50), MOVI(7, 50), MOVI(8, 50), MOVI(9, 50), STOREI(DW, 10, -8, 5),
+                           MOVI(0, 1000), END_),
+                     1110);
     // a pointer into the caller's frame
-    assert_int_equal(VALUE(STOREI(DW, 10, -8, 1), MOVR(1, 10), ADDI(1, -8), CALLF(2), LOAD(DW, 0, 10, -8), END_,
-                           STOREI(DW, 1, 0, 33), END_), 33);
+    assert_int_equal(VALUE(STOREI(DW, 10, -8, 1), MOVR(1, 10), ADDI(1, -8), CALLF(2), LOAD(DW, 0, 10, -8),
+                           END_, STOREI(DW, 1, 0, 33), END_),
+                     33);
     // a function that leaves no result gives 0
     assert_int_equal(VALUE(MOVI(0, 9), MOVI(1, 0), CALLF(1), END_, MOVI(3, 3), END_), 0);
     // 5 factorial, calling itself; and too deep
-    static const struct insn factorial[] = {MOVI(1, 5), CALLF(1), END_, MOVI(0, 1), JUMPI(JLE, 1, 1, 4), MOVR(6, 1), ADDI(1, -1),
-                                            CALLF(-5), OP(ALU64 | MUL | X, 0, 6, 0, 0), END_};
+    static const struct insn factorial[] = {MOVI(1, 5),
+                                            CALLF(1),
+                                            END_,
+                                            MOVI(0, 1),
+                                            JUMPI(JLE, 1, 1, 4),
+                                            MOVR(6, 1),
+                                            ADDI(1, -1),
+                                            CALLF(-5),
+                                            OP(ALU64 | MUL | X, 0, 6, 0, 0),
+                                            END_};
     struct insn deep[10];
     assert_int_equal(value(factorial, 10), 120);
     memcpy(deep, factorial, sizeof deep);
@@ -525,12 +593,22 @@ static int setup(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arithmetic_registers), cmocka_unit_test(arithmetic_unknown),
-        cmocka_unit_test(arithmetic_immediates), cmocka_unit_test(same_register), cmocka_unit_test(negate),
-        cmocka_unit_test(sign_extending_moves), cmocka_unit_test(byte_swaps), cmocka_unit_test(constants),
-        cmocka_unit_test(jumps), cmocka_unit_test(gotos), cmocka_unit_test(loops), cmocka_unit_test(loads),
-        cmocka_unit_test(stores), cmocka_unit_test(stack), cmocka_unit_test(atomics), cmocka_unit_test(calls),
-        cmocka_unit_test(regions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(arithmetic_registers),
+                                       cmocka_unit_test(arithmetic_unknown),
+                                       cmocka_unit_test(arithmetic_immediates),
+                                       cmocka_unit_test(same_register),
+                                       cmocka_unit_test(negate),
+                                       cmocka_unit_test(sign_extending_moves),
+                                       cmocka_unit_test(byte_swaps),
+                                       cmocka_unit_test(constants),
+                                       cmocka_unit_test(jumps),
+                                       cmocka_unit_test(gotos),
+                                       cmocka_unit_test(loops),
+                                       cmocka_unit_test(loads),
+                                       cmocka_unit_test(stores),
+                                       cmocka_unit_test(stack),
+                                       cmocka_unit_test(atomics),
+                                       cmocka_unit_test(calls),
+                                       cmocka_unit_test(regions)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }

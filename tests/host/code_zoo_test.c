@@ -1,13 +1,13 @@
-// Hostile programs: each is refused for the reason given here, or runs into the failure given here without having
-// touched anything outside of its regions (arena.c checks that).
+// Hostile programs: each is refused for the reason given here, or runs into the failure given here without
+// having touched anything outside of its regions (arena.c checks that).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include "code/asm.h"
 
-// Region 0: 64 bytes, read-only. 1: output of 32 to 64 bytes, run with 48. 2: 0 to 64 bytes, writable, run with 16.
-// So r1 = region 0, r2 = 64, r3 = region 1, r4 = 48, r5 = the table.
+// Region 0: 64 bytes, read-only. 1: output of 32 to 64 bytes, run with 48. 2: 0 to 64 bytes, writable, run
+// with 16. So r1 = region 0, r2 = 64, r3 = region 1, r4 = 48, r5 = the table.
 #define UNINIT "the register is read before it is written"
 #define OUTSIDE "the access is outside of the region"
 #define RO "the region is read-only"
@@ -33,8 +33,8 @@ static const struct animal {
     const char *name;
     struct insn insns[20];
     u32 count;
-    const char *reason; // refused, or NULL
-    u32 at;             // where
+    const char *reason;      // refused, or NULL
+    u32 at;                  // where
     enum code_status status; // otherwise
     enum code_class class;
 } zoo[] = {
@@ -57,13 +57,17 @@ static const struct animal {
     {"add register with immediate", PROGRAM(OP(ALU64 | ADD | X, 1, 2, 0, 7), END_), FIELD, 0},
     {"negate with immediate", PROGRAM(OP(ALU64 | NEG, 1, 0, 0, 7), END_), FIELD, 0},
     {"negate with source bit", PROGRAM(OP(ALU64 | NEG | X, 1, 0, 0, 0), END_), FIELD, 0},
-    {"division with offset 2", PROGRAM(OP(ALU64 | DIV, 1, 0, 2, 1), END_), "the offset of a division is 0 (unsigned) or 1 (signed)", 0},
-    {"sign extension of 7 bits", PROGRAM(OP(ALU64 | MOV | X, 1, 2, 7, 0), END_), "no such sign-extending move", 0},
-    {"32-bit sign extension of 32 bits", PROGRAM(OP(ALU | MOV | X, 1, 2, 32, 0), END_), "no such sign-extending move", 0},
+    {"division with offset 2", PROGRAM(OP(ALU64 | DIV, 1, 0, 2, 1), END_),
+     "the offset of a division is 0 (unsigned) or 1 (signed)", 0},
+    {"sign extension of 7 bits", PROGRAM(OP(ALU64 | MOV | X, 1, 2, 7, 0), END_),
+     "no such sign-extending move", 0},
+    {"32-bit sign extension of 32 bits", PROGRAM(OP(ALU | MOV | X, 1, 2, 32, 0), END_),
+     "no such sign-extending move", 0},
     {"sign extension of an immediate", PROGRAM(OP(ALU64 | MOV, 1, 0, 8, 0), END_), FIELD, 0},
     {"swap of 8 bits", PROGRAM(OP(ALU | END, 1, 0, 0, 8), END_), "a byte swap is of 16, 32 or 64 bits", 0},
     {"swap with source", PROGRAM(OP(ALU | END, 1, 1, 0, 16), END_), FIELD, 0},
-    {"bswap with source bit", PROGRAM(OP(ALU64 | END | X, 1, 0, 0, 16), END_), "an unconditional byte swap has source bit 0", 0},
+    {"bswap with source bit", PROGRAM(OP(ALU64 | END | X, 1, 0, 0, 16), END_),
+     "an unconditional byte swap has source bit 0", 0},
     {"write to r10", PROGRAM(OP(ALU64 | MOV, 10, 0, 0, 0), END_), R10, 0},
     {"add to r10", PROGRAM(ADDI(10, -8), END_), R10, 0},
     {"load into r10", PROGRAM(LOAD(DW, 10, 1, 0), END_), R10, 0},
@@ -77,24 +81,34 @@ static const struct animal {
     {"immediate store with source", PROGRAM(OP(ST | MEM | W, 3, 1, 0, 1), END_), FIELD, 0},
     {"store of mode 2", PROGRAM(OP(STX | IND | W, 3, 1, 0, 0), END_), STORE2, 0},
     {"store with immediate", PROGRAM(OP(STX | MEM | W, 3, 1, 0, 3), END_), FIELD, 0},
-    {"atomic of 8 bits", PROGRAM(OP(STX | ATOMIC | B, 3, 1, 0, ADD), END_), "atomic operations are of 32 or 64 bits", 0},
-    {"atomic of 16 bits", PROGRAM(OP(STX | ATOMIC | H, 3, 1, 0, ADD), END_), "atomic operations are of 32 or 64 bits", 0},
+    {"atomic of 8 bits", PROGRAM(OP(STX | ATOMIC | B, 3, 1, 0, ADD), END_),
+     "atomic operations are of 32 or 64 bits", 0},
+    {"atomic of 16 bits", PROGRAM(OP(STX | ATOMIC | H, 3, 1, 0, ADD), END_),
+     "atomic operations are of 32 or 64 bits", 0},
     {"atomic subtraction", PROGRAM(OP(STX | ATOMIC | W, 3, 1, 0, SUB), END_), "no such atomic operation", 0},
-    {"exchange without fetch", PROGRAM(OP(STX | ATOMIC | W, 3, 1, 0, 0xe0), END_), "no such atomic operation", 0},
+    {"exchange without fetch", PROGRAM(OP(STX | ATOMIC | W, 3, 1, 0, 0xe0), END_), "no such atomic operation",
+     0},
     {"absolute packet load", PROGRAM(OP(LD | ABS | W, 0, 0, 0, 12), END_), LEGACY, 0},
     {"indirect packet load", PROGRAM(OP(LD | IND | B, 0, 1, 0, 12), END_), LEGACY, 0},
     {"32-bit immediate load", PROGRAM(OP(LD | IMM | W, 0, 0, 0, 12), END_), LOAD2, 0},
     {"64-bit load cut off", PROGRAM(OP(LDDW, 0, 0, 0, 12)), "the second half of a 64-bit load is missing", 0},
     {"64-bit load, second half an instruction", PROGRAM(OP(LDDW, 0, 0, 0, 12), END_), HALF, 0},
-    {"64-bit load, second half with register", PROGRAM(OP(LDDW, 0, 0, 0, 12), OP(0, 1, 0, 0, 0), END_), HALF, 0},
-    {"64-bit load, second half with offset", PROGRAM(OP(LDDW, 0, 0, 0, 12), OP(0, 0, 0, 1, 0), END_), HALF, 0},
+    {"64-bit load, second half with register", PROGRAM(OP(LDDW, 0, 0, 0, 12), OP(0, 1, 0, 0, 0), END_), HALF,
+     0},
+    {"64-bit load, second half with offset", PROGRAM(OP(LDDW, 0, 0, 0, 12), OP(0, 0, 0, 1, 0), END_), HALF,
+     0},
     {"map by descriptor", PROGRAM(OP(LDDW, 0, 1, 0, 3), OP(0, 0, 0, 0, 0), END_), MAPS, 0},
     {"map value", PROGRAM(OP(LDDW, 0, 2, 0, 3), OP(0, 0, 0, 0, 0), END_), MAPS, 0},
-    {"platform variable", PROGRAM(OP(LDDW, 0, 3, 0, 3), OP(0, 0, 0, 0, 0), END_), "variables of the platform are not supported", 0},
-    {"address of code", PROGRAM(OP(LDDW, 0, 4, 0, 3), OP(0, 0, 0, 0, 0), END_), "addresses of code are not supported", 0},
-    {"64-bit load of kind 9", PROGRAM(OP(LDDW, 0, 9, 0, 3), OP(0, 0, 0, 0, 0), END_), "no such kind of 64-bit load", 0},
-    {"read-only data beyond its end", PROGRAM(OP(LDDW, 0, 6, 0, 0), OP(0, 0, 0, 0, 17), END_), "the address is outside of the read-only data", 0},
-    {"read-only data of another map", PROGRAM(OP(LDDW, 0, 6, 0, 1), OP(0, 0, 0, 0, 0), END_), "the address is outside of the read-only data", 0},
+    {"platform variable", PROGRAM(OP(LDDW, 0, 3, 0, 3), OP(0, 0, 0, 0, 0), END_),
+     "variables of the platform are not supported", 0},
+    {"address of code", PROGRAM(OP(LDDW, 0, 4, 0, 3), OP(0, 0, 0, 0, 0), END_),
+     "addresses of code are not supported", 0},
+    {"64-bit load of kind 9", PROGRAM(OP(LDDW, 0, 9, 0, 3), OP(0, 0, 0, 0, 0), END_),
+     "no such kind of 64-bit load", 0},
+    {"read-only data beyond its end", PROGRAM(OP(LDDW, 0, 6, 0, 0), OP(0, 0, 0, 0, 17), END_),
+     "the address is outside of the read-only data", 0},
+    {"read-only data of another map", PROGRAM(OP(LDDW, 0, 6, 0, 1), OP(0, 0, 0, 0, 0), END_),
+     "the address is outside of the read-only data", 0},
     // ---- control flow
     {"no exit", PROGRAM(MOVI(0, 0)), FALLS, 0},
     {"falls off after a branch", PROGRAM(MOVI(0, 0), JUMPI(JEQ, 1, 0, -2)), FALLS, 1},
@@ -106,7 +120,8 @@ static const struct animal {
     {"far jump back", PROGRAM(MOVI(0, 0), OP(JMP32 | JA, 0, 0, 0, (s32)0x80000000), END_), TARGET, 1},
     {"branch past the end", PROGRAM(MOVI(0, 0), JUMPI(JEQ, 1, 0, 32767), END_), TARGET, 1},
     {"jump into a 64-bit load", PROGRAM(MOVI(0, 0), GOTO(1), LDI64(1, 5), END_), TARGET, 1},
-    {"jump through a register", PROGRAM(MOVI(0, 0), OP(JMP | JA | X, 1, 0, 0, 0), END_), "jumps through a register are not supported", 1},
+    {"jump through a register", PROGRAM(MOVI(0, 0), OP(JMP | JA | X, 1, 0, 0, 0), END_),
+     "jumps through a register are not supported", 1},
     {"jump with immediate", PROGRAM(MOVI(0, 0), OP(JMP | JA, 0, 0, 0, 1), END_), FIELD, 1},
     {"long jump with offset", PROGRAM(MOVI(0, 0), OP(JMP32 | JA, 0, 0, 1, 0), END_), FIELD, 1},
     {"branch with both", PROGRAM(MOVI(0, 0), OP(JMP | JEQ | X, 1, 2, 0, 1), END_), FIELD, 1},
@@ -114,37 +129,48 @@ static const struct animal {
     {"dead loop", PROGRAM(MOVI(0, 0), END_, GOTO(-1)), DEAD, 2},
     {"function that nobody calls", PROGRAM(MOVI(0, 0), GOTO(2), MOVI(0, 1), END_, END_), DEAD, 2},
     {"falls into a function", PROGRAM(MOVI(0, 0), CALLF(0), END_), "control falls into another function", 1},
-    {"jump into a function", PROGRAM(MOVI(0, 0), CALLF(2), JUMPI(JEQ, 0, 0, 2), END_, MOVI(0, 1), END_), "the jump leads into another function", 2},
-    {"jump out of a function", PROGRAM(MOVI(0, 0), CALLF(1), END_, MOVI(0, 1), GOTO(-3), END_), "the jump leads into another function", 4},
+    {"jump into a function", PROGRAM(MOVI(0, 0), CALLF(2), JUMPI(JEQ, 0, 0, 2), END_, MOVI(0, 1), END_),
+     "the jump leads into another function", 2},
+    {"jump out of a function", PROGRAM(MOVI(0, 0), CALLF(1), END_, MOVI(0, 1), GOTO(-3), END_),
+     "the jump leads into another function", 4},
     {"call past the end", PROGRAM(MOVI(0, 0), CALLF(1), END_), CALL_TARGET, 1},
     {"call before the start", PROGRAM(MOVI(0, 0), CALLF(-3), END_), CALL_TARGET, 1},
     {"call into a 64-bit load", PROGRAM(CALLF(2), END_, LDI64(0, 1), END_), CALL_TARGET, 0},
-    {"call through a register", PROGRAM(OP(JMP | CALL | X, 1, 0, 0, 0), END_), "calls through a register are not supported", 0},
+    {"call through a register", PROGRAM(OP(JMP | CALL | X, 1, 0, 0, 0), END_),
+     "calls through a register are not supported", 0},
     {"call of a helper", PROGRAM(CALLH(1), END_), "a deterministic function may not call a helper", 0},
-    {"helper of a predicate", PROGRAM(CALLH(1), END_), "a predicate may not call a helper", 0, 0, CODE_PREDICATE},
+    {"helper of a predicate", PROGRAM(CALLH(1), END_), "a predicate may not call a helper", 0, 0,
+     CODE_PREDICATE},
     {"unknown helper", PROGRAM(CALLH(99), END_), "no such helper", 0, 0, CODE_HANDLER},
     {"helper by BTF id", PROGRAM(OP(JMP | CALL, 0, 2, 0, 1), END_), "helpers by BTF id are not supported", 0},
     {"call of kind 3", PROGRAM(OP(JMP | CALL, 0, 3, 0, 1), END_), "no such kind of call", 0},
-    {"nine deep", PROGRAM(CALLF(1), END_, CALLF(1), END_, CALLF(1), END_, CALLF(1), END_, CALLF(1), END_, CALLF(1), END_,
-                          CALLF(1), END_, CALLF(1), END_, MOVI(0, 0), END_), "the functions call each other more than 8 deep", 0},
+    {"nine deep",
+     PROGRAM(CALLF(1), END_, CALLF(1), END_, CALLF(1), END_, CALLF(1), END_, CALLF(1), END_, CALLF(1), END_,
+             CALLF(1), END_, CALLF(1), END_, MOVI(0, 0), END_),
+     "the functions call each other more than 8 deep", 0},
     // ---- registers
     {"r0 never set", PROGRAM(END_), "the function ends without a result in r0", 0},
-    {"r0 set on one way", PROGRAM(JUMPI(JEQ, 4, 40, 1), MOVI(0, 1), END_), "the function ends without a result in r0", 2},
+    {"r0 set on one way", PROGRAM(JUMPI(JEQ, 4, 40, 1), MOVI(0, 1), END_),
+     "the function ends without a result in r0", 2},
     {"r6 read first", PROGRAM(MOVR(0, 6), END_), UNINIT, 0},
     {"r9 as base", PROGRAM(LOAD(B, 0, 9, 0), END_), UNINIT, 0},
     {"r0 added to", PROGRAM(ADDI(0, 1), END_), UNINIT, 0},
     {"compared", PROGRAM(MOVI(0, 0), JUMPI(JEQ, 7, 0, 0), END_), UNINIT, 1},
     {"compared with", PROGRAM(MOVI(0, 0), JUMPR(JEQ, 1, 8, 0), END_), UNINIT, 1},
     {"stored", PROGRAM(MOVI(0, 0), STORE(DW, 3, 0, 6), END_), UNINIT, 1},
-    {"set in one branch only", PROGRAM(MOVI(0, 0), JUMPI(JGT, 2, 3, 1), MOVI(6, 1), MOVR(0, 6), END_), UNINIT, 3},
+    {"set in one branch only", PROGRAM(MOVI(0, 0), JUMPI(JGT, 2, 3, 1), MOVI(6, 1), MOVR(0, 6), END_), UNINIT,
+     3},
     {"arguments after a call", PROGRAM(CALLF(2), MOVR(0, 1), END_, MOVI(0, 0), END_), UNINIT, 1},
     {"caller's r6 in a function", PROGRAM(MOVI(6, 1), CALLF(1), END_, MOVR(0, 6), END_), UNINIT, 3},
     {"compare-exchange without r0", PROGRAM(OP(STX | ATOMIC | DW, 3, 1, 0, CMPXCHG), END_), UNINIT, 0},
-    {"lost in a loop", PROGRAM(MOVI(0, 0), MOVI(6, 3), CALLF(3), ADDI(6, -1), JUMPI(JNE, 6, 0, -3), END_, MOVR(0, 1), END_), UNINIT, 6},
+    {"lost in a loop",
+     PROGRAM(MOVI(0, 0), MOVI(6, 3), CALLF(3), ADDI(6, -1), JUMPI(JNE, 6, 0, -3), END_, MOVR(0, 1), END_),
+     UNINIT, 6},
     // ---- memory that is certainly not the program's
     {"null", PROGRAM(MOVI(1, 0), LOAD(B, 0, 1, 0), END_), NUMBER, 1},
     {"small number", PROGRAM(MOVI(1, 4096), STOREI(DW, 1, 0, 0), END_), NUMBER, 1},
-    {"difference of pointers", PROGRAM(MOVR(0, 3), OP(ALU64 | SUB | X, 0, 3, 0, 0), LOAD(B, 0, 0, 0), END_), NUMBER, 2},
+    {"difference of pointers", PROGRAM(MOVR(0, 3), OP(ALU64 | SUB | X, 0, 3, 0, 0), LOAD(B, 0, 0, 0), END_),
+     NUMBER, 2},
     {"length as address", PROGRAM(LOAD(B, 0, 2, 0), END_), NUMBER, 0},
     {"behind the region", PROGRAM(LOAD(B, 0, 1, 64), END_), OUTSIDE, 0},
     {"across its end", PROGRAM(LOAD(DW, 0, 1, 57), END_), OUTSIDE, 0},
@@ -155,58 +181,108 @@ static const struct animal {
     {"atomic on what is read-only", PROGRAM(OP(STX | ATOMIC | DW, 1, 2, 0, ADD), MOVI(0, 0), END_), RO, 0},
     {"write to the table", PROGRAM(STORE(DW, 5, 0, 1), MOVI(0, 0), END_), RO, 0},
     {"table beyond its end", PROGRAM(LOAD(DW, 0, 5, 48), END_), OUTSIDE, 0},
-    {"write to constants", PROGRAM(OP(LDDW, 1, 6, 0, 0), OP(0, 0, 0, 0, 0), STOREI(B, 1, 0, 1), MOVI(0, 0), END_), RO, 2},
-    {"constants beyond their end", PROGRAM(OP(LDDW, 1, 6, 0, 0), OP(0, 0, 0, 0, 9), LOAD(DW, 0, 1, 0), END_), RODATA, 2},
+    {"write to constants",
+     PROGRAM(OP(LDDW, 1, 6, 0, 0), OP(0, 0, 0, 0, 0), STOREI(B, 1, 0, 1), MOVI(0, 0), END_), RO, 2},
+    {"constants beyond their end", PROGRAM(OP(LDDW, 1, 6, 0, 0), OP(0, 0, 0, 0, 9), LOAD(DW, 0, 1, 0), END_),
+     RODATA, 2},
     {"stack above", PROGRAM(LOAD(B, 0, 10, 0), END_), FRAME, 0},
     {"stack across its top", PROGRAM(LOAD(DW, 0, 10, -4), END_), FRAME, 0},
     {"stack below", PROGRAM(STOREI(B, 10, -513, 0), MOVI(0, 0), END_), FRAME, 0},
-    {"stack across its end", PROGRAM(MOVR(1, 10), ADDI(1, -516), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_), FRAME, 2},
+    {"stack across its end", PROGRAM(MOVR(1, 10), ADDI(1, -516), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_),
+     FRAME, 2},
     {"caller's frame through r10", PROGRAM(CALLF(1), END_, LOAD(DW, 0, 10, 8), END_), FRAME, 2},
     // ---- contained: the run fails
     {"endless loop", PROGRAM(MOVI(0, 0), GOTO(-1)), NULL, 0, CODE_E_FUEL},
     {"endless branch", PROGRAM(MOVI(0, 0), JUMPR(JEQ, 1, 1, -1), END_), NULL, 0, CODE_E_FUEL},
     {"endless recursion", PROGRAM(CALLF(-1), END_), NULL, 0, CODE_E_DEPTH},
-    {"two that call each other", PROGRAM(CALLF(1), END_, CALLF(1), END_, CALLF(-3), END_), NULL, 0, CODE_E_DEPTH},
+    {"two that call each other", PROGRAM(CALLF(1), END_, CALLF(1), END_, CALLF(-3), END_), NULL, 0,
+     CODE_E_DEPTH},
     {"calls in a loop", PROGRAM(CALLF(1), GOTO(-2), MOVI(0, 0), END_), NULL, 0, CODE_E_FUEL},
-    {"loop over all of memory", PROGRAM(MOVI(0, 0), LOAD(DW, 4, 1, 0), ADDI(1, 8), GOTO(-3)), NULL, 0, CODE_E_MEMORY},
-    {"the same downwards", PROGRAM(MOVI(0, 0), ADDI(1, -1), LOAD(B, 4, 1, 0), GOTO(-3)), NULL, 0, CODE_E_MEMORY},
-    {"loop over the stack", PROGRAM(MOVI(0, 0), MOVR(1, 10), ADDI(1, -8), STOREI(DW, 1, 0, 7), GOTO(-3)), NULL, 0, CODE_E_MEMORY},
-    {"index from memory", PROGRAM(LOAD(B, 4, 1, 0), ADDR(1, 4), LOAD(B, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"index without a bound", PROGRAM(LOAD(DW, 4, 1, 8), ADDR(1, 4), LOAD(B, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"negative index", PROGRAM(LOAD(DW, 4, 1, 16), ADDR(1, 4), LOAD(B, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"index with a wrong bound", PROGRAM(LOAD(DW, 4, 1, 8), JUMPI(JGT, 4, 200, 2), ADDR(1, 4), LOAD(DW, 0, 1, 0), MOVI(0, 0), LOAD(DW, 4, 1, 24), ADDR(1, 4), LOAD(DW, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"signed comparison only", PROGRAM(LOAD(DW, 4, 1, 16), JUMPI(JSGT, 4, 8, 2), ADDR(1, 4), LOAD(B, 0, 1, 0), MOVI(0, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"32-bit comparison only", PROGRAM(LOAD(DW, 4, 1, 24), OP(JMP32 | JGT, 4, 0, 2, 8), ADDR(1, 4), LOAD(B, 0, 1, 0), MOVI(0, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"address of the kernel", PROGRAM(LDI64(1, 0xffffffff80200000), LOAD(DW, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"address of a user", PROGRAM(LDI64(1, 0x400000000000), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_), NULL, 0, CODE_E_MEMORY},
+    {"loop over all of memory", PROGRAM(MOVI(0, 0), LOAD(DW, 4, 1, 0), ADDI(1, 8), GOTO(-3)), NULL, 0,
+     CODE_E_MEMORY},
+    {"the same downwards", PROGRAM(MOVI(0, 0), ADDI(1, -1), LOAD(B, 4, 1, 0), GOTO(-3)), NULL, 0,
+     CODE_E_MEMORY},
+    {"loop over the stack", PROGRAM(MOVI(0, 0), MOVR(1, 10), ADDI(1, -8), STOREI(DW, 1, 0, 7), GOTO(-3)),
+     NULL, 0, CODE_E_MEMORY},
+    {"index from memory", PROGRAM(LOAD(B, 4, 1, 0), ADDR(1, 4), LOAD(B, 0, 1, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
+    {"index without a bound", PROGRAM(LOAD(DW, 4, 1, 8), ADDR(1, 4), LOAD(B, 0, 1, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
+    {"negative index", PROGRAM(LOAD(DW, 4, 1, 16), ADDR(1, 4), LOAD(B, 0, 1, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
+    {"index with a wrong bound",
+     PROGRAM(LOAD(DW, 4, 1, 8), JUMPI(JGT, 4, 200, 2), ADDR(1, 4), LOAD(DW, 0, 1, 0), MOVI(0, 0),
+             LOAD(DW, 4, 1, 24), ADDR(1, 4), LOAD(DW, 0, 1, 0), END_),
+     NULL, 0, CODE_E_MEMORY},
+    {"signed comparison only",
+     PROGRAM(LOAD(DW, 4, 1, 16), JUMPI(JSGT, 4, 8, 2), ADDR(1, 4), LOAD(B, 0, 1, 0), MOVI(0, 0), END_), NULL,
+     0, CODE_E_MEMORY},
+    {"32-bit comparison only",
+     PROGRAM(LOAD(DW, 4, 1, 24), OP(JMP32 | JGT, 4, 0, 2, 8), ADDR(1, 4), LOAD(B, 0, 1, 0), MOVI(0, 0), END_),
+     NULL, 0, CODE_E_MEMORY},
+    {"address of the kernel", PROGRAM(LDI64(1, 0xffffffff80200000), LOAD(DW, 0, 1, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
+    {"address of a user", PROGRAM(LDI64(1, 0x400000000000), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
     {"pointer out of data", PROGRAM(LOAD(DW, 1, 1, 32), LOAD(DW, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"forged pointer to what is read-only", PROGRAM(LDI64(1, 0x1000000), STOREI(B, 1, 0, 0), MOVI(0, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"forged pointer behind a region", PROGRAM(LDI64(1, 0x1000040), LOAD(B, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"forged pointer across its end", PROGRAM(LDI64(1, 0x100003c), LOAD(DW, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"forged pointer to the table", PROGRAM(LDI64(1, 0xa000000), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"forged pointer to a region that is not there", PROGRAM(LDI64(1, 0x4000000), LOAD(B, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"forged pointer past the last index", PROGRAM(LDI64(1, 0xc000000), LOAD(B, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"forged pointer below the stack", PROGRAM(LDI64(1, 0x8fffff8), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"forged pointer above the stack", PROGRAM(LDI64(1, 0x9000200), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"from one region into the next", PROGRAM(LDI64(4, 0x2000000), ADDR(1, 4), LOAD(B, 0, 1, 0), END_), OUTSIDE, 3},
-    {"wraps around the address space and comes home", PROGRAM(LDI64(4, 0x7fffffffffffffff), ADDR(1, 4), ADDR(1, 4), LOAD(B, 0, 1, 2), END_), NULL, 0, CODE_OK},
+    {"forged pointer to what is read-only",
+     PROGRAM(LDI64(1, 0x1000000), STOREI(B, 1, 0, 0), MOVI(0, 0), END_), NULL, 0, CODE_E_MEMORY},
+    {"forged pointer behind a region", PROGRAM(LDI64(1, 0x1000040), LOAD(B, 0, 1, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
+    {"forged pointer across its end", PROGRAM(LDI64(1, 0x100003c), LOAD(DW, 0, 1, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
+    {"forged pointer to the table", PROGRAM(LDI64(1, 0xa000000), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_), NULL,
+     0, CODE_E_MEMORY},
+    {"forged pointer to a region that is not there", PROGRAM(LDI64(1, 0x4000000), LOAD(B, 0, 1, 0), END_),
+     NULL, 0, CODE_E_MEMORY},
+    {"forged pointer past the last index", PROGRAM(LDI64(1, 0xc000000), LOAD(B, 0, 1, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
+    {"forged pointer below the stack", PROGRAM(LDI64(1, 0x8fffff8), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_),
+     NULL, 0, CODE_E_MEMORY},
+    {"forged pointer above the stack", PROGRAM(LDI64(1, 0x9000200), STOREI(DW, 1, 0, 0), MOVI(0, 0), END_),
+     NULL, 0, CODE_E_MEMORY},
+    {"from one region into the next", PROGRAM(LDI64(4, 0x2000000), ADDR(1, 4), LOAD(B, 0, 1, 0), END_),
+     OUTSIDE, 3},
+    {"wraps around the address space and comes home",
+     PROGRAM(LDI64(4, 0x7fffffffffffffff), ADDR(1, 4), ADDR(1, 4), LOAD(B, 0, 1, 2), END_), NULL, 0, CODE_OK},
     {"short output", PROGRAM(STOREI(DW, 3, 48, 1), MOVI(0, 0), END_), NULL, 0, CODE_E_FULL},
-    {"output without end", PROGRAM(MOVI(0, 0), STOREI(DW, 3, 0, 1), STOREI(DW, 3, 8, 1), ADDI(3, 16), GOTO(-4)), NULL, 0, CODE_E_FULL},
-    {"variable region longer than it is", PROGRAM(LOAD(DW, 1, 5, 32), LOAD(B, 0, 1, 16), END_), NULL, 0, CODE_E_MEMORY},
-    {"variable region, length tested on the wrong side", PROGRAM(LOAD(DW, 1, 5, 32), LOAD(DW, 2, 5, 40), MOVI(0, 0), JUMPI(JGT, 2, 40, 1), LOAD(B, 0, 1, 32), END_), NULL, 0, CODE_E_MEMORY},
-    {"pointer that was cut", PROGRAM(MOVR(4, 3), OP(ALU64 | AND, 4, 0, 0, 0xffffff), LOAD(B, 0, 4, 0), END_), NUMBER, 2},
-    {"pointer shifted there and back", PROGRAM(OP(ALU64 | LSH, 1, 0, 0, 40), OP(ALU64 | RSH, 1, 0, 0, 40), LOAD(B, 0, 1, 0), END_), NUMBER, 2},
-    {"pointer spoiled on the stack", PROGRAM(STORE(DW, 10, -8, 1), STOREI(W, 10, -4, 5), LOAD(DW, 1, 10, -8), LOAD(B, 0, 1, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"two pointers, one of them a number", PROGRAM(MOVR(6, 1), JUMPI(JNE, 2, 5, 1), MOVR(6, 1), LOAD(DW, 7, 1, 40), JUMPI(JEQ, 7, 3, 1), MOVR(6, 7), LOAD(B, 0, 6, 0), END_), NULL, 0, CODE_E_MEMORY},
-    {"atomic across the end", PROGRAM(LOAD(B, 4, 1, 48), ADDR(3, 4), OP(STX | ATOMIC | DW, 3, 2, 0, ADD), MOVI(0, 0), END_), NULL, 0, CODE_E_FULL},
-    {"shift that would make a region", PROGRAM(MOVI(4, 1), LOAD(B, 6, 1, 49), OP(ALU64 | LSH | X, 4, 6, 0, 0), LOAD(B, 0, 4, 0), END_), NULL, 0, CODE_E_MEMORY},
+    {"output without end",
+     PROGRAM(MOVI(0, 0), STOREI(DW, 3, 0, 1), STOREI(DW, 3, 8, 1), ADDI(3, 16), GOTO(-4)), NULL, 0,
+     CODE_E_FULL},
+    {"variable region longer than it is", PROGRAM(LOAD(DW, 1, 5, 32), LOAD(B, 0, 1, 16), END_), NULL, 0,
+     CODE_E_MEMORY},
+    {"variable region, length tested on the wrong side",
+     PROGRAM(LOAD(DW, 1, 5, 32), LOAD(DW, 2, 5, 40), MOVI(0, 0), JUMPI(JGT, 2, 40, 1), LOAD(B, 0, 1, 32),
+             END_),
+     NULL, 0, CODE_E_MEMORY},
+    {"pointer that was cut", PROGRAM(MOVR(4, 3), OP(ALU64 | AND, 4, 0, 0, 0xffffff), LOAD(B, 0, 4, 0), END_),
+     NUMBER, 2},
+    {"pointer shifted there and back",
+     PROGRAM(OP(ALU64 | LSH, 1, 0, 0, 40), OP(ALU64 | RSH, 1, 0, 0, 40), LOAD(B, 0, 1, 0), END_), NUMBER, 2},
+    {"pointer spoiled on the stack",
+     PROGRAM(STORE(DW, 10, -8, 1), STOREI(W, 10, -4, 5), LOAD(DW, 1, 10, -8), LOAD(B, 0, 1, 0), END_), NULL,
+     0, CODE_E_MEMORY},
+    {"two pointers, one of them a number",
+     PROGRAM(MOVR(6, 1), JUMPI(JNE, 2, 5, 1), MOVR(6, 1), LOAD(DW, 7, 1, 40), JUMPI(JEQ, 7, 3, 1), MOVR(6, 7),
+             LOAD(B, 0, 6, 0), END_),
+     NULL, 0, CODE_E_MEMORY},
+    {"atomic across the end",
+     PROGRAM(LOAD(B, 4, 1, 48), ADDR(3, 4), OP(STX | ATOMIC | DW, 3, 2, 0, ADD), MOVI(0, 0), END_), NULL, 0,
+     CODE_E_FULL},
+    {"shift that would make a region",
+     PROGRAM(MOVI(4, 1), LOAD(B, 6, 1, 49), OP(ALU64 | LSH | X, 4, 6, 0, 0), LOAD(B, 0, 4, 0), END_), NULL, 0,
+     CODE_E_MEMORY},
 };
 
 static struct arena arena;
 
-static u64 no_helper(u64 a, u64 b, u64 c, u64 d, u64 e) { return a + b + c + d + e; }
+static u64 no_helper(u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+    return a + b + c + d + e;
+}
 
-// Region 0's words: 0: index 200, 1: a large index, 2: -1, 3: 1 << 32, 4: a kernel address, 5: 123, 6: 44 and 26
+// Region 0's words: 0: index 200, 1: a large index, 2: -1, 3: 1 << 32, 4: a kernel address, 5: 123, 6: 44 and
+// 26
 static void fill(void)
 {
     static const u64 words[8] = {200, 1ul << 60, ~0ul, 1ul << 32, 0xffff800000001000, 123, 44 | 26 << 8, 0};
@@ -221,15 +297,18 @@ static void animals(void **unused)
     u32 refused = 0, contained = 0;
     for (u32 n = 0; n < sizeof zoo / sizeof zoo[0]; n++) {
         const struct animal *z = &zoo[n];
-        struct code_abi abi = {.class = z->class, .region_count = 3,
+        struct code_abi abi = {.class = z->class,
+                               .region_count = 3,
                                .region = {{64, 64, false, false}, {32, 64, true, true}, {0, 64, true, false}},
-                               .helpers = &helper, .helper_count = z->class == CODE_HANDLER};
+                               .helpers = &helper,
+                               .helper_count = z->class == CODE_HANDLER};
         if (z->class == CODE_PREDICATE)
             abi.region[1].writable = abi.region[2].writable = false;
         struct code_source source = {(const u64 *)z->insns, z->count, constants, sizeof constants};
         struct code_program program;
         struct code_error error;
-        struct code_region regions[] = {{arena_region(&arena, 0, 64, true), 64}, {arena_region(&arena, 1, 48, true), 48},
+        struct code_region regions[] = {{arena_region(&arena, 0, 64, true), 64},
+                                        {arena_region(&arena, 1, 48, true), 48},
                                         {arena_region(&arena, 2, 16, true), 16}};
         fill();
         if (arena_load(&arena, &abi, &source, &program, &error)) {
@@ -303,7 +382,10 @@ static u64 fill_memory(u64 at, u64 len, u64 with, u64 d, u64 e)
     return len;
 }
 static const struct code_helper helpers[] = {
-    {"remember", remember, 1, {CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE}},
+    {"remember",
+     remember,
+     1,
+     {CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE}},
     {"fill", fill_memory, 2, {CODE_ARG_WRITE, CODE_ARG_VALUE, CODE_ARG_VALUE}},
     {"read", fill_memory, 3, {CODE_ARG_READ, CODE_ARG_VALUE, CODE_ARG_NONE}},
 };
@@ -311,12 +393,16 @@ static const struct code_helper helpers[] = {
 static const char *helper_reason;
 static struct code_result helper_run_(const struct insn *insns, u32 count)
 {
-    struct code_abi abi = {.class = CODE_HANDLER, .region_count = 2, .region = {{64, 64, true, false}, {16, 16, false, false}},
-                           .helpers = helpers, .helper_count = 3};
+    struct code_abi abi = {.class = CODE_HANDLER,
+                           .region_count = 2,
+                           .region = {{64, 64, true, false}, {16, 16, false, false}},
+                           .helpers = helpers,
+                           .helper_count = 3};
     struct code_source source = {(const u64 *)insns, count, NULL, 0};
     struct code_program program;
     struct code_error error;
-    struct code_region regions[] = {{arena_region(&arena, 0, 64, true), 64}, {arena_region(&arena, 1, 16, true), 16}};
+    struct code_region regions[] = {{arena_region(&arena, 0, 64, true), 64},
+                                    {arena_region(&arena, 1, 16, true), 16}};
     helper_reason = NULL;
     if (arena_load(&arena, &abi, &source, &program, &error)) {
         helper_reason = error.reason;
@@ -324,13 +410,15 @@ static struct code_result helper_run_(const struct insn *insns, u32 count)
     }
     return arena_both(&arena, &program, &abi, &source, regions, 2, 1000);
 }
-#define HELPER_RUN(...) helper_run_((struct insn[]){__VA_ARGS__}, sizeof((struct insn[]){__VA_ARGS__}) / sizeof(struct insn))
+#define HELPER_RUN(...)                                                                                      \
+    helper_run_((struct insn[]){__VA_ARGS__}, sizeof((struct insn[]){__VA_ARGS__}) / sizeof(struct insn))
 
 static void helper_calls(void **unused)
 {
     (void)unused;
     u64 args[] = {1, 2, 3, 4, 5};
-    struct code_result r = HELPER_RUN(MOVI(6, 60), MOVI(1, 1), MOVI(2, 2), MOVI(3, 3), MOVI(4, 4), MOVI(5, 5), CALLH(1), ADDR(0, 6), END_);
+    struct code_result r = HELPER_RUN(MOVI(6, 60), MOVI(1, 1), MOVI(2, 2), MOVI(3, 3), MOVI(4, 4), MOVI(5, 5),
+                                      CALLH(1), ADDR(0, 6), END_);
     assert_int_equal(r.value, 0x1234567890 + 60);
     assert_memory_equal(seen, args, sizeof args);
     // memory: of a region, of the stack; and what is beside
@@ -341,7 +429,8 @@ static void helper_calls(void **unused)
     assert_int_equal(HELPER_RUN(ADDI(1, 60), MOVI(2, 5), MOVI(3, 0), CALLH(2), END_).status, CODE_E_MEMORY);
     assert_int_equal(HELPER_RUN(ADDI(1, 65), MOVI(2, 0), MOVI(3, 0), CALLH(2), END_).status, CODE_E_MEMORY);
     assert_int_equal(HELPER_RUN(MOVI(2, -1), MOVI(3, 0), CALLH(2), END_).status, CODE_E_MEMORY);
-    assert_int_equal(HELPER_RUN(LDI64(1, 0xffffffff80000000), MOVI(2, 1), MOVI(3, 0), CALLH(2), END_).status, CODE_E_MEMORY);
+    assert_int_equal(HELPER_RUN(LDI64(1, 0xffffffff80000000), MOVI(2, 1), MOVI(3, 0), CALLH(2), END_).status,
+                     CODE_E_MEMORY);
     HELPER_RUN(MOVR(1, 3), MOVI(2, 1), MOVI(3, 0), CALLH(2), END_);
     assert_string_equal(helper_reason, "the helper writes to a region that is read-only");
     HELPER_RUN(MOVI(1, 0), MOVI(2, 1), MOVI(3, 0), CALLH(2), END_);
@@ -350,8 +439,8 @@ static void helper_calls(void **unused)
     assert_string_equal(helper_reason, "an argument of the helper is not initialised");
 }
 
-// Verification is linear: programs made to be looked at often, twice as long, take at most a little more than twice.
-// Counted in visits of blocks, not in time.
+// Verification is linear: programs made to be looked at often, twice as long, take at most a little more than
+// twice. Counted in visits of blocks, not in time.
 static u64 visits(u32 n, u32 shape)
 {
     struct insn *insns = calloc(n + 32, sizeof *insns);
@@ -361,7 +450,8 @@ static u64 visits(u32 n, u32 shape)
     count = 5;
     for (u32 k = 0; count < n; k++) {
         struct insn branch[] = {JUMPI(JEQ, 6 + k % 4, (s32)(k % 7), 1), ADDI(6 + k % 4, (s32)k)};
-        struct insn loop[] = {ADDI(6 + k % 4, 1), JUMPR(JLT, 6 + k % 4, 6 + (k + 1) % 4, (s16)(-(s32)(count % 3000) - 1)),
+        struct insn loop[] = {ADDI(6 + k % 4, 1),
+                              JUMPR(JLT, 6 + k % 4, 6 + (k + 1) % 4, (s16)(-(s32)(count % 3000) - 1)),
                               LOAD(B, 7, 1, 0), OP(ALU64 | MUL | X, 8, 7, 0, 0)};
         struct insn nest[] = {ADDI(6, 1), JUMPI(JNE, 6, 1000 + (s32)k, -2), MOVR(9, 6), ADDR(8, 9)};
         const struct insn *p = shape == 0 ? branch : shape == 1 ? loop : nest;
@@ -406,7 +496,7 @@ static int setup(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(animals), cmocka_unit_test(interface), cmocka_unit_test(helper_calls),
-                                       cmocka_unit_test(linear)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(animals), cmocka_unit_test(interface),
+                                       cmocka_unit_test(helper_calls), cmocka_unit_test(linear)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -2,9 +2,12 @@
 #include <stdio.h>
 #include "../verify.h"
 
-static const char *const alu_sign[16] = {"+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", "", "%=", "^=", "=", "s>>="};
-static const char *const jump_sign[16] = {"", "==", ">", ">=", "&", "!=", "s>", "s>=", "", "", "<", "<=", "s<", "s<="};
-static const char *const type[4] = {"u32", "u16", "u8", "u64"}, *const signed_type[4] = {"s32", "s16", "s8", "s64"};
+static const char *const alu_sign[16] = {
+    "+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", "", "%=", "^=", "=", "s>>="};
+static const char *const jump_sign[16] = {"",    "==", ">", ">=", "&",  "!=", "s>",
+                                          "s>=", "",   "",  "<",  "<=", "s<", "s<="};
+static const char *const type[4] = {"u32", "u16", "u8", "u64"}, *const signed_type[4] = {"s32", "s16", "s8",
+                                                                                         "s64"};
 
 static void alu(struct insn i, char *line, u32 room)
 {
@@ -55,10 +58,11 @@ static void atomic(struct insn i, char *line, u32 room)
     else if (i.imm == CMPXCHG)
         snprintf(line, room, "%c0 = cmpxchg((%s *)(r%u %+d), %c0, %c%u)", r, t, i.dst, i.off, r, r, i.src);
     else if (i.imm & FETCH)
-        snprintf(line, room, "%c%u = atomic_fetch_%s((%s *)(r%u %+d), %c%u)", r, i.src, name[(i.imm & 0xf0) >> 4], t,
-                 i.dst, i.off, r, i.src);
+        snprintf(line, room, "%c%u = atomic_fetch_%s((%s *)(r%u %+d), %c%u)", r, i.src,
+                 name[(i.imm & 0xf0) >> 4], t, i.dst, i.off, r, i.src);
     else
-        snprintf(line, room, "lock *(%s *)(r%u %+d) %s %c%u", t, i.dst, i.off, alu_sign[(i.imm & 0xf0) >> 4], r, i.src);
+        snprintf(line, room, "lock *(%s *)(r%u %+d) %s %c%u", t, i.dst, i.off, alu_sign[(i.imm & 0xf0) >> 4],
+                 r, i.src);
 }
 
 u32 code_disasm(const struct code_source *source, u32 at, char *line, u32 room)
@@ -72,8 +76,10 @@ u32 code_disasm(const struct code_source *source, u32 at, char *line, u32 room)
         return 1;
     }
     switch (insn_class(i)) {
-    case ALU: case ALU64: alu(i, line, room); return 1;
-    case JMP: case JMP32: jump(i, at, line, room); return 1;
+    case ALU:
+    case ALU64: alu(i, line, room); return 1;
+    case JMP:
+    case JMP32: jump(i, at, line, room); return 1;
     case LD:
         if (i.src == LDDW_RODATA)
             snprintf(line, room, "r%u = rodata + %d ll", i.dst, p[1].imm);
@@ -81,7 +87,8 @@ u32 code_disasm(const struct code_source *source, u32 at, char *line, u32 room)
             snprintf(line, room, "r%u = 0x%lx ll", i.dst, (u64)(u32)i.imm | (u64)p[1].imm << 32);
         return 2;
     case LDX:
-        snprintf(line, room, "r%u = *(%s *)(r%u %+d)", i.dst, (insn_mode(i) == MEMSX ? signed_type : type)[size], i.src, i.off);
+        snprintf(line, room, "r%u = *(%s *)(r%u %+d)", i.dst,
+                 (insn_mode(i) == MEMSX ? signed_type : type)[size], i.src, i.off);
         return 1;
     case ST: snprintf(line, room, "*(%s *)(r%u %+d) = %d", type[size], i.dst, i.off, i.imm); return 1;
     default:

@@ -16,7 +16,10 @@ struct machine {
     enum code_status status;
 };
 
-static u64 stack_bottom(const struct machine *m) { return (u64)m->frame->stack + sizeof m->frame->stack - m->program->stack; }
+static u64 stack_bottom(const struct machine *m)
+{
+    return (u64)m->frame->stack + sizeof m->frame->stack - m->program->stack;
+}
 
 // The machine's address of [va, va+size), or 0 with m->status set.
 static u64 resolve(struct machine *m, u64 va, u64 size, bool write)
@@ -72,7 +75,10 @@ static u64 alu(u32 op, bool sign, u64 a, u64 b, u32 bits)
     }
 }
 
-static u64 sign_extend(u64 n, u32 bits) { return (u64)((s64)(n << (64 - bits)) >> (64 - bits)); }
+static u64 sign_extend(u64 n, u32 bits)
+{
+    return (u64)((s64)(n << (64 - bits)) >> (64 - bits));
+}
 
 static u64 swap(u64 n, u32 bits)
 {
@@ -105,7 +111,10 @@ static u64 load(u64 at, u32 size)
     return n;
 }
 
-static void store(u64 at, u64 n, u32 size) { memcpy((void *)at, &n, size); }
+static void store(u64 at, u64 n, u32 size)
+{
+    memcpy((void *)at, &n, size);
+}
 
 static void do_atomic(struct machine *m, struct insn i, u64 at)
 {
@@ -187,7 +196,7 @@ static void do_call(struct machine *m, struct insn i)
     }
     u32 target = m->at + i.imm;
     charge(m, function_size(m, target));
-    if (!m->status && m->r[10] - 2 * CODE_FRAME < CODE_VA(CODE_STACK_INDEX) )
+    if (!m->status && m->r[10] - 2 * CODE_FRAME < CODE_VA(CODE_STACK_INDEX))
         m->status = CODE_E_DEPTH;
     if (m->status)
         return;
@@ -231,11 +240,16 @@ static void do_jump(struct machine *m, struct insn i)
 }
 
 struct code_result code_interpret(const struct code_program *program, const struct code_abi *abi,
-                                  const struct code_source *source, const struct code_region *regions, u32 count,
-                                  u64 fuel, struct code_frame *frame)
+                                  const struct code_source *source, const struct code_region *regions,
+                                  u32 count, u64 fuel, struct code_frame *frame)
 {
-    struct machine m = {.program = program, .abi = abi, .source = source, .origins = program->origins, .insns = (const void *)source->insns,
-                        .regions = regions, .frame = frame,
+    struct machine m = {.program = program,
+                        .abi = abi,
+                        .source = source,
+                        .origins = program->origins,
+                        .insns = (const void *)source->insns,
+                        .regions = regions,
+                        .frame = frame,
                         .fuel = fuel > INT64_MAX_ ? INT64_MAX_ : (s64)fuel};
     memset(frame->stack, 0, sizeof frame->stack);
     if (count != abi->region_count)
@@ -253,13 +267,16 @@ struct code_result code_interpret(const struct code_program *program, const stru
         u32 here = m.at;
         struct insn i = m.insns[m.at++];
         switch (insn_class(i)) {
-        case ALU: case ALU64: do_alu(&m, i); break;
+        case ALU:
+        case ALU64: do_alu(&m, i); break;
         case LD:
             m.r[i.dst] = i.src == LDDW_RODATA ? CODE_VA(CODE_RODATA_INDEX) + m.insns[m.at].imm
                                               : (u64)(u32)i.imm | (u64)m.insns[m.at].imm << 32;
             m.at++;
             break;
-        case LDX: case ST: case STX: do_memory(&m, i); break;
+        case LDX:
+        case ST:
+        case STX: do_memory(&m, i); break;
         default:
             if (insn_is_exit(i)) {
                 if (!m.depth)

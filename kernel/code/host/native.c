@@ -14,7 +14,8 @@ bool native_load(const struct code_abi *abi, const struct code_source *source, s
         u64 size = program->size;
         u8 *text = mmap((void *)(((u64)native_load & ~0xffffful) + 0x10000000), size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        ok = text != MAP_FAILED && !code_load(abi, source, work, need, text, size, (u64)text, program, error) &&
+        ok = text != MAP_FAILED &&
+             !code_load(abi, source, work, need, text, size, (u64)text, program, error) &&
              !mprotect(text, size, PROT_READ | PROT_EXEC);
     }
     free(work);
@@ -22,4 +23,7 @@ bool native_load(const struct code_abi *abi, const struct code_source *source, s
     return ok;
 }
 
-void native_free(struct code_program *program) { munmap((void *)program->text, program->size); }
+void native_free(struct code_program *program)
+{
+    munmap((void *)program->text, program->size);
+}

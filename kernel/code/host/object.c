@@ -1,4 +1,5 @@
-// ELF objects: sections of code, relocations between functions, read-only data. Licence and version are ignored.
+// ELF objects: sections of code, relocations between functions, read-only data. Licence and version are
+// ignored.
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,10 @@ static const char *text_at(const char *strings, u64 len, u64 at)
     return at < len && memchr(strings + at, 0, len - at) ? strings + at : "";
 }
 
-static const char *symbol_name(const struct object *o, const Elf64_Sym *s) { return text_at(o->names, o->names_len, s->st_name); }
+static const char *symbol_name(const struct object *o, const Elf64_Sym *s)
+{
+    return text_at(o->names, o->names_len, s->st_name);
+}
 static const char *section_name(const struct object *o, const Elf64_Shdr *s)
 {
     return text_at(o->section_names, o->section_names_len, s->sh_name);
@@ -48,7 +52,8 @@ struct object *object_open(const void *bytes, u64 len, const char **error)
     o->head = span(o, 0, sizeof *o->head);
     *error = "not a 64-bit ELF object for BPF";
     if (!o->head || memcmp(o->head->e_ident, ELFMAG, SELFMAG) || o->head->e_ident[EI_CLASS] != ELFCLASS64 ||
-        o->head->e_ident[EI_DATA] != ELFDATA2LSB || o->head->e_machine != EM_BPF_ || o->head->e_type != ET_REL)
+        o->head->e_ident[EI_DATA] != ELFDATA2LSB || o->head->e_machine != EM_BPF_ ||
+        o->head->e_type != ET_REL)
         goto bad;
     *error = "the object's section table is damaged";
     o->sections = span(o, o->head->e_shoff, (u64)o->head->e_shnum * sizeof *o->sections);
@@ -77,9 +82,15 @@ bad:
     return NULL;
 }
 
-void object_close(struct object *o) { free(o); }
+void object_close(struct object *o)
+{
+    free(o);
+}
 
-static bool is_code(const Elf64_Shdr *s) { return s && s->sh_type == SHT_PROGBITS && s->sh_flags & SHF_EXECINSTR; }
+static bool is_code(const Elf64_Shdr *s)
+{
+    return s && s->sh_type == SHT_PROGBITS && s->sh_flags & SHF_EXECINSTR;
+}
 
 static bool is_function(const struct object *o, const Elf64_Sym *s)
 {
@@ -159,7 +170,8 @@ static bool place_rodata(struct link *l, u32 shndx, u64 *at)
     if (s->sh_type != SHT_PROGBITS)
         return no(l, "a relocation to what is not in the object");
     for (u32 n = 0; n < l->o->head->e_shnum; n++)
-        if (l->o->sections[n].sh_type == SHT_REL && l->o->sections[n].sh_info == shndx && l->o->sections[n].sh_size)
+        if (l->o->sections[n].sh_type == SHT_REL && l->o->sections[n].sh_info == shndx &&
+            l->o->sections[n].sh_size)
             return no(l, "addresses in read-only data are not supported");
     if (l->section_at[shndx] == ~0ul) {
         u64 start = (l->p->source.rodata_len + 15) & ~15ul;
@@ -268,7 +280,9 @@ static void declare(const struct object *o, const Elf64_Sym *f, struct code_abi 
 {
     const char *in = section_name(o, &o->sections[f->st_shndx]);
     *abi = (struct code_abi){.region_count = 2};
-    abi->class = !strcmp(in, "handler") ? CODE_HANDLER : !strcmp(in, "predicate") ? CODE_PREDICATE : CODE_DETERMINISTIC;
+    abi->class = !strcmp(in, "handler")     ? CODE_HANDLER
+                 : !strcmp(in, "predicate") ? CODE_PREDICATE
+                                            : CODE_DETERMINISTIC;
     for (u32 k = 0; k < 2; k++)
         abi->region[k] = (struct code_region_type){0, CODE_REGION_MAX, abi->class != CODE_PREDICATE, k == 1};
     for (u32 n = 0; n < o->head->e_shnum; n++) {

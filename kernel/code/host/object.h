@@ -11,7 +11,8 @@ struct object_name {
 // One function and all it calls, linked.
 struct object_program {
     struct code_source source;
-    struct code_abi abi; // as the object declares it; without a declaration two writable regions of any length
+    struct code_abi
+        abi; // as the object declares it; without a declaration two writable regions of any length
     struct object_name *names; // of the functions, by slot
     u32 name_count;
 };

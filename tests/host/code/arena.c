@@ -34,7 +34,10 @@ void arena_init(struct arena *a)
     memset(a->frame, 0xa5, sizeof *a->frame);
 }
 
-u8 *arena_region(struct arena *a, u32 k, u32 len, bool high) { return a->slot[k] + (high ? ARENA_ROOM - len : 0); }
+u8 *arena_region(struct arena *a, u32 k, u32 len, bool high)
+{
+    return a->slot[k] + (high ? ARENA_ROOM - len : 0);
+}
 
 s32 arena_load(struct arena *a, const struct code_abi *abi, const struct code_source *source,
                struct code_program *program, struct code_error *error)
@@ -44,7 +47,8 @@ s32 arena_load(struct arena *a, const struct code_abi *abi, const struct code_so
         a->work_len = need;
         a->work = realloc(a->work, need);
     }
-    return code_load(abi, source, a->work, a->work_len, a->text_w, ARENA_TEXT, (u64)a->text_x, program, error);
+    return code_load(abi, source, a->work, a->work_len, a->text_w, ARENA_TEXT, (u64)a->text_x, program,
+                     error);
 }
 
 void arena_print(const struct code_source *source)
@@ -57,15 +61,20 @@ void arena_print(const struct code_source *source)
     }
 }
 
-static void disagree(const char *what, const struct code_source *source, struct code_result x, struct code_result i)
+static void disagree(const char *what, const struct code_source *source, struct code_result x,
+                     struct code_result i)
 {
-    fprintf(stderr, "%s: compiled: %s at %u, r0 %lx, fuel %lu; interpreted: %s at %u, r0 %lx, fuel %lu\n", what,
-            code_status_text(x.status), x.insn, x.value, x.fuel, code_status_text(i.status), i.insn, i.value, i.fuel);
+    fprintf(stderr, "%s: compiled: %s at %u, r0 %lx, fuel %lu; interpreted: %s at %u, r0 %lx, fuel %lu\n",
+            what, code_status_text(x.status), x.insn, x.value, x.fuel, code_status_text(i.status), i.insn,
+            i.value, i.fuel);
     arena_print(source);
     abort();
 }
 
-static u32 kind(enum code_status s) { return s == CODE_E_FULL ? CODE_E_MEMORY : s; }
+static u32 kind(enum code_status s)
+{
+    return s == CODE_E_FULL ? CODE_E_MEMORY : s;
+}
 
 struct code_result arena_both(struct arena *a, const struct code_program *program, const struct code_abi *abi,
                               const struct code_source *source, const struct code_region *regions, u32 count,
@@ -87,7 +96,8 @@ struct code_result arena_both(struct arena *a, const struct code_program *progra
     for (u32 k = 0; k < count; k++) {
         u8 *r = regions[k].base;
         u64 before = r - a->slot[k], after = before + regions[k].len;
-        if (memcmp(a->slot[k], copy[k], before) || memcmp(a->slot[k] + after, copy[k] + after, ARENA_ROOM - after))
+        if (memcmp(a->slot[k], copy[k], before) ||
+            memcmp(a->slot[k] + after, copy[k] + after, ARENA_ROOM - after))
             disagree("memory beside a region", source, x, i);
         if (x.status == CODE_OK && memcmp(r, copies[k].base, regions[k].len))
             disagree("memory", source, x, i);

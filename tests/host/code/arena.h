@@ -1,5 +1,5 @@
-// A place to run downloaded code on the host: regions between pages that trap, machine code mapped twice so that
-// no mapping is ever writable and executable.
+// A place to run downloaded code on the host: regions between pages that trap, machine code mapped twice so
+// that no mapping is ever writable and executable.
 #ifndef ARENA_H
 #define ARENA_H
 #include <stdio.h>

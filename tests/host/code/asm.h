@@ -3,7 +3,10 @@
 #define ASM_H
 #include "arena.h"
 
-#define OP(op, dst, src, off, imm) {(u8)(op), (dst), (src), (s16)(off), (imm)}
+#define OP(op, dst, src, off, imm)                                                                           \
+    {                                                                                                        \
+        (u8)(op), (dst), (src), (s16)(off), (imm)                                                            \
+    }
 #define MOVI(d, n) OP(ALU64 | MOV, d, 0, 0, n)
 #define MOVR(d, s) OP(ALU64 | MOV | X, d, s, 0, 0)
 #define ADDI(d, n) OP(ALU64 | ADD, d, 0, 0, n)
@@ -18,5 +21,6 @@
 #define CALLF(off) OP(JMP | CALL, 0, CALL_LOCAL, 0, off)
 #define CALLH(id) OP(JMP | CALL, 0, CALL_HELPER, 0, id)
 #define END_ OP(JMP | EXIT, 0, 0, 0, 0)
-#define PROGRAM(...) .insns = {__VA_ARGS__}, .count = sizeof((struct insn[]){__VA_ARGS__}) / sizeof(struct insn)
+#define PROGRAM(...)                                                                                         \
+    .insns = {__VA_ARGS__}, .count = sizeof((struct insn[]){__VA_ARGS__}) / sizeof(struct insn)
 #endif

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 #ifndef LIBFUZZER
 int main(int argc, char **argv)
 {
-    u64 count = argc > 1 ? strtoul(argv[1], NULL, 0) : 500000, seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
+    u64 count = argc > 1 ? strtoul(argv[1], NULL, 0) : 500000,
+        seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
     u64 accepted = 0;
     static u8 data[1024];
     arena_init(&arena);

@@ -7,13 +7,45 @@ static u8 take(struct bytes *b)
     b->left--;
     return *b->at++;
 }
-static u32 below(struct bytes *b, u32 n) { return take(b) % n; }
+static u32 below(struct bytes *b, u32 n)
+{
+    return take(b) % n;
+}
 
 static s32 immediate(struct bytes *b)
 {
-    static const s32 known[] = {0, 1, -1, 2, 8, 16, 31, 32, 33, 63, 64, 127, -128, 255, 256, 0x7fffffff,
-                                (s32)0x80000000, 0x1000000, 0x1000010, 0x2000000, 4096, 48, 40, 24, 12, 3, 7, -8,
-                                -16, 0x9000ff8, 0xa000000, 0xb000000};
+    static const s32 known[] = {0,
+                                1,
+                                -1,
+                                2,
+                                8,
+                                16,
+                                31,
+                                32,
+                                33,
+                                63,
+                                64,
+                                127,
+                                -128,
+                                255,
+                                256,
+                                0x7fffffff,
+                                (s32)0x80000000,
+                                0x1000000,
+                                0x1000010,
+                                0x2000000,
+                                4096,
+                                48,
+                                40,
+                                24,
+                                12,
+                                3,
+                                7,
+                                -8,
+                                -16,
+                                0x9000ff8,
+                                0xa000000,
+                                0xb000000};
     u32 k = take(b);
     if (k < 192)
         return known[k % 32];
@@ -64,7 +96,8 @@ static s16 offset(struct gen *g, u8 base)
 static void one(struct gen *g, u32 functions)
 {
     static const u8 sizes[] = {W, H, B, DW};
-    static const u8 atomic[] = {ADD, OR, AND, XOR, ADD | FETCH, OR | FETCH, AND | FETCH, XOR | FETCH, XCHG, CMPXCHG};
+    static const u8 atomic[] = {ADD,        OR,          AND,         XOR,  ADD | FETCH,
+                                OR | FETCH, AND | FETCH, XOR | FETCH, XCHG, CMPXCHG};
     struct bytes *b = g->b;
     u32 kind = below(b, 64);
     u8 k = take(b), dst = any_reg(g), src = below(b, 11);
@@ -84,7 +117,8 @@ static void one(struct gen *g, u32 functions)
                 reg ? 0 : immediate(b));
         }
     } else if (kind < 26) { // pointers: offsets that loops and branches bound
-        put(g, ALU64 | ADD | (k & 1 ? X : 0), (base_reg(g) == 3 ? 6 : 1), k & 1 ? src % 10 : 0, 0, k & 1 ? 0 : (s8)take(b) / 4);
+        put(g, ALU64 | ADD | (k & 1 ? X : 0), (base_reg(g) == 3 ? 6 : 1), k & 1 ? src % 10 : 0, 0,
+            k & 1 ? 0 : (s8)take(b) / 4);
     } else if (kind < 28) {
         put(g, ALU64 | MOV | X, dst, base_reg(g), 0, 0);
     } else if (kind < 30) {
@@ -96,21 +130,25 @@ static void one(struct gen *g, u32 functions)
     } else if (kind < 46) { // stores
         u8 base = base_reg(g);
         bool reg = k & 16;
-        put(g, (reg ? STX : ST) | MEM | sizes[k % 4], base, reg ? src : 0, offset(g, base), reg ? 0 : immediate(b));
+        put(g, (reg ? STX : ST) | MEM | sizes[k % 4], base, reg ? src : 0, offset(g, base),
+            reg ? 0 : immediate(b));
     } else if (kind < 49) { // atomics
         u8 base = base_reg(g);
-        put(g, STX | ATOMIC | (k & 1 ? DW : W), base, src % 10, offset(g, base), atomic[below(b, sizeof atomic)]);
+        put(g, STX | ATOMIC | (k & 1 ? DW : W), base, src % 10, offset(g, base),
+            atomic[below(b, sizeof atomic)]);
     } else if (kind < 59) { // jumps; the target is set when the function stands
         u8 op = (k % 14) << 4, class = k & 128 ? JMP : JMP32;
         if (op == CALL || op == EXIT)
             op = JNE;
         bool reg = k & 64 && op != JA;
         g->jumps[g->jump_count++] = g->n;
-        put(g, op | class | (reg ? X : 0), op == JA ? 0 : dst, reg ? src : 0, (s16)take(b), reg || op == JA ? 0 : immediate(b));
+        put(g, op | class | (reg ? X : 0), op == JA ? 0 : dst, reg ? src : 0, (s16)take(b),
+            reg || op == JA ? 0 : immediate(b));
     } else if (kind < 61 && functions > 1) {
         put(g, JMP | CALL, 0, CALL_LOCAL, (s16)below(b, functions), 0);
         for (u8 r = 1; r <= 5; r++)
-            put(g, ALU64 | MOV | (r & 1 && k & 1 ? 0 : X), r, r & 1 && k & 1 ? 0 : 6 + k % 5, 0, r & 1 && k & 1 ? 0x1000000 : 0);
+            put(g, ALU64 | MOV | (r & 1 && k & 1 ? 0 : X), r, r & 1 && k & 1 ? 0 : 6 + k % 5, 0,
+                r & 1 && k & 1 ? 0x1000000 : 0);
     } else if (kind < 63) {
         bool rodata = k % 3 == 0;
         put(g, LDDW, dst, rodata ? LDDW_RODATA : 0, 0, rodata ? 0 : immediate(b));
@@ -130,7 +168,11 @@ static void function(struct gen *g, u32 index, u32 functions, u32 *starts)
     for (u8 r = 6; r < 10; r++) {
         u8 k = take(g->b);
         bool reg = r < 8 || k % 8 == 0;
-        put(g, ALU64 | MOV | (reg ? X : 0), r, !reg ? 0 : r == 6 ? 1 + k % 2 * 2 : 10, 0, reg ? 0 : immediate(g->b));
+        put(g, ALU64 | MOV | (reg ? X : 0), r,
+            !reg     ? 0
+            : r == 6 ? 1 + k % 2 * 2
+                     : 10,
+            0, reg ? 0 : immediate(g->b));
         if (r == 7)
             put(g, ALU64 | ADD, 7, 0, 0, -(s32)(k % 40));
     }
@@ -145,7 +187,8 @@ static void function(struct gen *g, u32 index, u32 functions, u32 *starts)
         struct insn *i = &insns[g->jumps[k]];
         if (g->jumps[k] >= g->n || !insn_is_jump(*i))
             continue;
-        u32 back = (u8)i->off < 80, target = back ? first + (u8)i->off % count : g->jumps[k] + 1 + (u8)i->off % 8;
+        u32 back = (u8)i->off < 80,
+            target = back ? first + (u8)i->off % count : g->jumps[k] + 1 + (u8)i->off % 8;
         if (target >= g->n)
             target = g->n - 1;
         if (insns[target].op == 0 && target > first && insns[target - 1].op == LDDW)
@@ -161,7 +204,9 @@ void generate(struct generated *out, struct bytes *b)
 {
     struct gen g = {.g = out, .b = b};
     u32 starts[4], functions = take(b) % 8 < 5 ? 1 : 1 + below(b, 4);
-    out->abi = (struct code_abi){.class = CODE_DETERMINISTIC, .dead_code_ok = true, .region_count = take(b) < 16 ? 1 : 2 + below(b, 3)};
+    out->abi = (struct code_abi){.class = CODE_DETERMINISTIC,
+                                 .dead_code_ok = true,
+                                 .region_count = take(b) < 16 ? 1 : 2 + below(b, 3)};
     out->high = take(b) & 1;
     for (u32 k = 0; k < out->abi.region_count; k++) {
         u32 max = take(b) % 8 ? 64 : below(b, 80), min = take(b) % 2 ? max : below(b, max + 1);
