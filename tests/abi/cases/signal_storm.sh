@@ -1,0 +1,2 @@
+#: program /abi/static/signal_storm
+#: smp 1 2 4

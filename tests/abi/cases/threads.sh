@@ -1,0 +1,2 @@
+#: program /abi/static/threads
+#: smp 1 2 4

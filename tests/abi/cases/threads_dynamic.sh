@@ -1,0 +1,2 @@
+#: program /abi/dynamic/threads
+#: smp 1 4
