@@ -11,5 +11,5 @@ build/ktest/code.img:
 	@mkdir -p $(@D)
 	head -c 4096 /dev/zero >$@
 
-SUITES += tests/guest/kernel/run.sh build/ktest/code.elf build/ktest/code.img
+SUITES += tests/guest/code.sh
 SUITE_DEPS += build/ktest/code.elf build/ktest/code.img
