@@ -1,6 +1,7 @@
 // Shared by the calls that are about neither files nor memory nor sockets.
 #ifndef EXOS_LINUX_MISC_H
 #define EXOS_LINUX_MISC_H
+#include "fs/abi.h"
 #include "proc/proc.h"
 
 #define LINUX(nr, name, nargs, args) s64 sys_##name(u64, u64, u64, u64, u64, u64);
@@ -10,9 +11,6 @@
 #define UNUSED (void)a, (void)b, (void)c, (void)d, (void)e, (void)f
 
 enum { SECOND = 1000000000 };
-struct timespec_native {
-    s64 sec, nsec;
-};
 struct timeval_native {
     s64 sec, usec;
 };

@@ -43,6 +43,7 @@ struct proc {
     u32 securebits, personality;
     struct rlimit_native rlim[RLIM_COUNT];
     u64 utime_ns, cutime_ns, stime_ns, cstime_ns, start_ns;
+    struct pidref *pidref; // proc/pidfd.h; NULL until somebody has a descriptor for it. proc_lock
     struct alarms *alarms; // setitimer, timer_create: proc/alarms.h. NULL until there is one
     struct file *exe;
     struct args *args;            // what it was started with

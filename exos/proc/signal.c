@@ -321,7 +321,7 @@ void signal_exec(struct proc *p)
 }
 
 // ---- calls ------------------------------------------------------------------------------------------------------
-static bool may_signal(struct proc *p, int sig)
+bool may_signal(struct proc *p, int sig)
 {
     struct proc *me = proc_self();
     return capable() || me->euid == p->suid || me->euid == p->ruid || me->ruid == p->suid || me->ruid == p->ruid ||

@@ -9,6 +9,7 @@ struct siginfo_node {
 };
 void signal_queue_free(struct siginfo_node *queue[64], u64 pend); // pend: signals that may have a queue
 s64 signal_group_locked(u32 pgid, int sig, const struct siginfo_native *info); // proc_lock held
+bool may_signal(struct proc *p, int sig); // the caller; proc_lock held
 bool signal_ignored(struct proc *p, int sig);
 struct thread *thread_find(u32 tid);      // proc_lock held
 bool signal_dequeue(struct thread *t, u64 set, struct siginfo_native *info); // takes one that waits

@@ -2,8 +2,9 @@
 #include "core/calls.h"
 #include "core/pages.h"
 #include "core/thread.h"
-#include "fs/fs.h"
+#include "fs/vfs.h"
 #include "proc/alarms.h"
+#include "proc/pidfd.h"
 #include "proc/proc.h"
 #include "proc/signal.h"
 #include "vm/vm.h"
@@ -15,7 +16,7 @@ enum { CLONE_VM = 0x100, CLONE_FS = 0x200, CLONE_FILES = 0x400, CLONE_SIGHAND = 
        CLONE_PARENT = 0x8000, CLONE_THREAD = 0x10000, CLONE_SETTLS = 0x80000, CLONE_PARENT_SETTID = 0x100000,
        CLONE_CHILD_CLEARTID = 0x200000, CLONE_CHILD_SETTID = 0x1000000, CLONE_NEW = 0x7e020000,
        CLONE_PIDFD = 0x1000, CLONE_PTRACE = 0x2000 };
-enum { WNOHANG = 1, WUNTRACED = 2, WEXITED = 4, WCONTINUED = 8, WNOWAIT = 0x1000000 };
+enum { P_PIDFD = 3, WNOHANG = 1, WUNTRACED = 2, WEXITED = 4, WCONTINUED = 8, WNOWAIT = 0x1000000 };
 
 static struct proc *hash[HASH];
 static u32 next_pid = 1, proc_count;
@@ -110,6 +111,7 @@ static void proc_remove(struct proc *p)
     list_del(&p->all_link);
     list_del(&p->sibling);
     pid_give(p->pid);
+    pidref_gone(p);
     proc_count--;
 }
 
@@ -145,6 +147,7 @@ static struct proc *proc_new(struct proc *from)
     p->stop_report = p->cont_report = p->group_exit = p->did_exec = p->vfork_wait = false;
     p->utime_ns = p->stime_ns = p->cutime_ns = p->cstime_ns = 0;
     p->alarms = NULL;
+    p->pidref = NULL;
     p->vm = NULL, p->files = NULL, p->fs = NULL;
     if (p->args)
         __atomic_add_fetch(&p->args->refs, 1, __ATOMIC_RELAXED);
@@ -242,7 +245,7 @@ static s64 clone_thread(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls)
     return tid;
 }
 
-static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 exit_signal)
+static s64 clone_process(u64 flags, u64 stack, u64 pidfd_at, u64 ptid, u64 ctid, u64 tls, u32 exit_signal)
 {
     struct thread *me = thread_self();
     struct proc *parent = me->proc, *p = proc_new(parent);
@@ -257,10 +260,12 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
     lock_take(&proc_lock);
     u32 pid = proc_count < parent->rlim[RLIMIT_NPROC].cur ? pid_take() : 0;
     lock_drop(&proc_lock);
+    struct pidref *ref = NULL;
     p->vm = share ? vm_share(parent->vm) : vm_new();
     p->files = flags & CLONE_FILES ? files_share(parent->files) : files_fork(parent->files);
     p->fs = flags & CLONE_FS ? fsctx_share(parent->fs) : fsctx_fork(parent->fs);
-    err = !pid ? -EAGAIN : !p->vm || !p->files || !p->fs ? -ENOMEM : share ? 0 : vm_fork(parent->vm, p->vm, t);
+    s64 pidfd = flags & CLONE_PIDFD ? pidfd_new(0, &ref) : 0;
+    err = !pid ? -EAGAIN : !p->vm || !p->files || !p->fs ? -ENOMEM : pidfd < 0 ? pidfd : share ? 0 : vm_fork(parent->vm, p->vm, t);
     if (err) {
         if (p->vm)
             vm_put(p->vm);
@@ -268,6 +273,10 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
             files_put(p->files);
         if (p->fs)
             fsctx_put(p->fs);
+        if (ref) {
+            fd_close(parent->files, pidfd);
+            pidref_put(ref);
+        }
         thread_abandon(t);
         proc_release(p);
         lock_take(&proc_lock);
@@ -282,6 +291,8 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
     p->vfork_wait = flags & CLONE_VFORK;
     lock_take(&proc_lock);
     proc_add(p);
+    if (ref)
+        pidref_bind(ref, p);
     list_add_tail(&p->parent->children, &p->sibling);
     thread_add(p, t, pid);
     lock_drop(&proc_lock);
@@ -294,6 +305,11 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
     t->fsbase = flags & CLONE_SETTLS ? tls : thread_fsbase_get();
     t->clear_child_tid = flags & CLONE_CHILD_CLEARTID ? ctid : 0;
     t->set_child_tid = flags & CLONE_CHILD_SETTID ? ctid : 0; // the child stores it itself: its page, its copy
+    if (ref) {
+        u32 fd = pidfd;
+        copy_out(pidfd_at, &fd, 4);
+        pidref_put(ref);
+    }
     if (flags & CLONE_PARENT_SETTID)
         copy_out(ptid, &pid, 4);
     thread_fpu_give(t);
@@ -309,22 +325,29 @@ static s64 clone_process(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 
     return pid;
 }
 
-static s64 clone_any(u64 flags, u64 stack, u64 ptid, u64 ctid, u64 tls, u32 exit_signal)
+static s64 clone_any(u64 flags, u64 stack, u64 pidfd, u64 ptid, u64 ctid, u64 tls, u32 exit_signal)
 {
     if (flags & CLONE_NEW)
         return -EPERM;
-    if (flags & CLONE_PIDFD || exit_signal > 64 || (flags & CLONE_SETTLS && tls >= USER_HIGH_END))
+    if ((flags & CLONE_PIDFD && flags & CLONE_THREAD) || exit_signal > 64 || (flags & CLONE_SETTLS && tls >= USER_HIGH_END))
         return -EINVAL;
     return flags & CLONE_THREAD ? clone_thread(flags, stack, ptid, ctid, tls)
-                                : clone_process(flags, stack, ptid, ctid, tls, exit_signal);
+                                : clone_process(flags, stack, pidfd, ptid, ctid, tls, exit_signal);
 }
 
 #define CALL(name) s64 sys_##name(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #define UNUSED (void)a, (void)b, (void)c, (void)d, (void)e, (void)f
 
-CALL(clone) { UNUSED; return clone_any(a & ~0xfful, b, c, d, e, a & 0xff); }
-CALL(fork) { UNUSED; return clone_any(0, 0, 0, 0, 0, 17); }
-CALL(vfork) { UNUSED; return clone_any(CLONE_VFORK | CLONE_VM, 0, 0, 0, 0, 17); }
+CALL(clone)
+{
+    UNUSED;
+    if (a & CLONE_PIDFD && a & CLONE_PARENT_SETTID) // both are told at c
+        return -EINVAL;
+    return clone_any(a & ~0xfful, b, c, c, d, e, a & 0xff);
+}
+
+CALL(fork) { UNUSED; return clone_any(0, 0, 0, 0, 0, 0, 17); }
+CALL(vfork) { UNUSED; return clone_any(CLONE_VFORK | CLONE_VM, 0, 0, 0, 0, 0, 17); }
 
 CALL(clone3)
 {
@@ -338,8 +361,8 @@ CALL(clone3)
         return -EFAULT;
     if (args.set_tid_size || args.cgroup)
         return -EINVAL;
-    return clone_any(args.flags, args.stack ? args.stack + args.stack_size : 0, args.parent_tid, args.child_tid,
-                     args.tls, args.exit_signal);
+    return clone_any(args.flags, args.stack ? args.stack + args.stack_size : 0, args.pidfd, args.parent_tid,
+                     args.child_tid, args.tls, args.exit_signal);
 }
 
 // ---- exit -----------------------------------------------------------------------------------------------------
@@ -480,6 +503,7 @@ static void proc_end(struct proc *p)
     groups_check(p);
     children_orphan(p);
     p->state = PROC_ZOMBIE;
+    pidref_ended(p);
     vfork_release(p);
     int status = p->exit_status;
     bool killed = status & 0x7f;
@@ -716,12 +740,22 @@ CALL(waitid)
     struct waited w = {0};
     UNUSED;
     u32 options = d & (WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT);
-    if (d & ~(u64)(options | 0xe0000000) || !(options & (WUNTRACED | WEXITED | WCONTINUED)) || a > 2)
+    if (d & ~(u64)(options | 0xe0000000) || !(options & (WUNTRACED | WEXITED | WCONTINUED)) || a > P_PIDFD)
         return -EINVAL;
+    bool nonblock = false;
+    if (a == P_PIDFD) {
+        s64 named = pidfd_pid(b, &nonblock);
+        if (named < 0)
+            return named;
+        a = 1, b = named;
+        options |= nonblock ? WNOHANG : 0;
+    }
     s64 pid = a == 0 ? -1 : a == 1 ? (s32)b : b ? -(s64)(s32)b : 0;
     if (a == 1 && (s32)b <= 0)
         return -EINVAL;
     s64 r = wait_any(pid, options, &w);
+    if (!r && nonblock && !(d & WNOHANG))
+        return -EAGAIN;
     if (r < 0)
         return r;
     struct siginfo_native info = {0};
