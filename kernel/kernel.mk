@@ -86,6 +86,18 @@ build/ktest/toy.h: build/ktest/toy.o build/xok
 
 build/ktest/disk.elf: build/ktest/toy.h
 
+# The handlers of the network's tests, likewise.
+build/ktest/handlers.o: tests/guest/net/handlers.c include/xok/bpf.h
+	@mkdir -p $(@D)
+	clang -O2 -mcpu=v3 -target bpf -Iinclude -c -o $@ $<
+
+build/ktest/handlers.h: build/ktest/handlers.o build/xok
+	for f in echo vector forge wild; do build/xok bpf link $< $$f -o build/ktest/handler_$$f >/dev/null && \
+		echo "static const u8 handler_$$f[] __attribute__((unused)) = {" && \
+		od -An -v -tu1 -w32 build/ktest/handler_$$f | sed 's/ *\([0-9]\+\)/\1,/g' && echo '};' || exit 1; done >$@.tmp && mv $@.tmp $@
+
+build/ktest/handler.elf build/ktest/costnet.elf: build/ktest/handlers.h
+
 build/ktest/%.img: build/ktest/%.elf build/tools/mkboot
 	build/tools/mkboot $< /dev/null $@
 

@@ -167,7 +167,34 @@ struct xok_filter_info { // exposed
     u64 hits;
     u64 key[6];    // masked words that the kernel compares, as they lie in the frame
     u16 nic, shape; // filters of one shape look at the same bits
-    u32 reserved[3];
+    u32 handler;   // not 0: it has one
+    u32 handled;   // frames that the handler did not decline
+    u32 failed;    // runs that were ended: outside of the regions, out of fuel, a reply that may not be sent
+};
+
+// ---- Handlers: downloaded code (docs/downloaded-code.md, class XOK_CODE_HANDLER) bound to a filter. It runs when a
+// frame has arrived for it, before anybody is woken and whoever has the processor; its regions are
+//   0  the frame, to read: what of it is contiguous, all of it or at least its first 96 bytes
+//   1  state: pages of the owner's, to read and write, pinned; into it a message is vectored
+//   2  reply, to write: XOK_REPLY_MAX bytes, zero or what this handler left there
+// and its result is a verdict. A run that fails is a decline.
+#define XOK_REPLY_MAX 496
+#define XOK_HANDLER_PAGES 256 // of state, contiguous
+#define XOK_HANDLER_FUEL 4096 // instructions a run may take beyond the program's length
+enum xok_verdict {
+    XOK_VERDICT_DECLINE = 0, // the frame goes to the ring, as without a handler
+    XOK_VERDICT_DONE = 1,    // it does not
+    XOK_VERDICT_REPLY = 2,   // nor, and the first `result >> 16` bytes of reply are sent: a whole frame, checked like
+                             //   any other, in the name of the filter's owner
+    XOK_VERDICT_WAKE = 4,    // with any: predicates over the first word of state are looked at
+};
+struct xok_handler {
+    u64 code;        // address of a struct xok_code_image, and its bytes; 0: take the handler away
+    u32 code_len;
+    u32 fuel;        // 0..XOK_HANDLER_FUEL
+    u64 state_ppn;   // first page of state
+    u32 state_pages; // 1..XOK_HANDLER_PAGES
+    u32 reserved;
 };
 
 struct xok_net_info {

@@ -233,8 +233,10 @@ u32 virtio_net_poll(struct virtio_net *d, u32 budget)
             rx_post(q, ids[i]);
         frames++;
     }
-    if (frames)
+    if (frames) {
         kick(d, q, RX);
+        kick(d, &d->tx, TX); // what handlers replied
+    }
     return frames;
 }
 

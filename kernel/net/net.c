@@ -89,6 +89,8 @@ void nic_input(struct nic *nic, const struct piece *p, u32 len, u16 flags, u16 g
     }
     struct xok_filter_info *f = &dpf.filter[x];
     f->hits++;
+    if (f->handler && handler_run(nic, f, p, len))
+        return;
     if (!ring_deliver(ring_find(f->ring), p, len, flags, gso_size, f->tag))
         n->rx_dropped++;
 }
@@ -197,6 +199,7 @@ s64 sys_filter_del(u64 slot, u64 id)
     u32 owner = dpf.filter[x].owner, number = dpf.filter[x].ring;
     if (!cap_slot(this_cpu()->env, slot, &c) || !cap_over(&c, owner, XOK_W))
         return XOK_E_CAP;
+    handler_drop(&dpf.filter[x]);
     dpf_del(&dpf, x);
     filters_changed();
     ring_find(number)->filters--;

@@ -74,7 +74,12 @@ bool ring_deliver(struct ring *r, const struct piece *p, u32 len, u16 flags, u16
 void ring_sent(u32 number, u32 first, u32 descs, s8 result); // descriptors are the library's again
 void rings_wake(void); // looks at the predicates over rings that were touched
 
+// ---- handler.c
+bool handler_run(struct nic *nic, struct xok_filter_info *f, const struct piece *p, u32 len); // false: declined
+void handler_drop(struct xok_filter_info *f);
+
 // ---- send.c
+s64 frame_send(struct nic *nic, const struct cap *c, const u8 *bytes, u32 len); // len <= XOK_REPLY_MAX; no doorbell
 bool pages_may_all(const struct cap *c, u64 addr, u64 len, u32 rights);
 // May c use memory [addr, addr + len), len >= 1? Most often it is one page of its own.
 static inline bool pages_may(const struct cap *c, u64 addr, u64 len, u32 rights)

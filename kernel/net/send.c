@@ -143,6 +143,28 @@ static void send_out(struct nic *nic, struct ring *r, const struct frame *f)
     virtio_net_send(nic->device, f);
 }
 
+s64 frame_send(struct nic *nic, const struct cap *c, const u8 *bytes, u32 len)
+{
+    static u8 reply[XOK_REPLY_MAX];
+    struct frame f = {.len = len, .head_len = len, .head = nic->device ? virtio_net_head(nic->device) : reply};
+    if (len < ETHERNET)
+        return XOK_E_ARG;
+    if (!f.head)
+        return XOK_E_FULL;
+    memcpy(f.head, bytes, len);
+    if (!source_ok(nic, c, &f)) {
+        nic->info->tx_refused++;
+        return XOK_E_CAP;
+    }
+    nic->info->tx_frames++;
+    nic->info->tx_bytes += len;
+    if (nic->device && !mac_equal(f.head, nic->info->mac))
+        send_out(nic, NULL, &f);
+    else
+        send_local(nic, &f);
+    return 0;
+}
+
 // One frame from r's descriptors. 1: taken (sent or refused), 0: there is none, or no room.
 static u32 send_one(struct nic *nic, struct ring *r, const struct cap *c, struct frame *f)
 {
