@@ -20,6 +20,7 @@ struct batch {
     u32 stale;         // translations that must go; > FLUSH_MAX: all
     bool shared;       // in some table that several spaces use
     bool stale_mine;   // COPY: in the caller's space too
+    bool alone;        // no other processor runs user code, which would mark entries accessed or dirty
     u64 va[FLUSH_MAX];
 };
 
@@ -57,9 +58,19 @@ static INLINE bool pages_ok(const struct cap *c, u64 ppn, u64 n, u32 rights)
     return true;
 }
 
-static INLINE bool leaf_ok(const struct cap *c, u64 pte, int level)
+static bool leaf_ok_slowly(const struct cap *c, u64 pte, int level)
 {
     return pages_ok(c, XOK_PTE_PPN(pte), leaf_pages(level), pte & XOK_PTE_W ? XOK_R | XOK_W : XOK_R);
+}
+
+static INLINE bool leaf_ok(const struct cap *c, u64 pte, int level)
+{
+    u64 ppn = XOK_PTE_PPN(pte);
+    const struct xok_page_info *p = &pages[ppn];
+    if (level == 1 && ppn < page_count && p->type == XOK_PAGE_USER && p->refs < REFS_MAX &&
+        XOK_ACL_NAME(p->acl[0]) == c->name && (c->rights & (XOK_R | XOK_W)) == (XOK_R | XOK_W))
+        return true; // an owner's own entry carries all rights
+    return leaf_ok_slowly(c, pte, level);
 }
 
 // ---- which tables -------------------------------------------------------------------------------------
@@ -209,15 +220,18 @@ static INLINE s64 op_clear(struct batch *b, const struct xok_pt_op *o, int level
 }
 
 // Changes bits of a present entry, which the processor may be marking accessed or dirty meanwhile. True if
-// a stale translation would allow, or would fail to record, what the new entry does not.
-static inline bool entry_modify(u64 *e, u64 set, u64 clear)
+// a stale translation would allow, or would fail to record, what the new entry does not. alone: it cannot.
+static INLINE bool entry_modify(u64 *e, u64 set, u64 clear, bool alone)
 {
-    u64 old = *e, new;
-    do {
-        new = (old & ~clear) | set;
-        if (new == old)
-            return false;
-    } while (!__atomic_compare_exchange_n(e, &old, new, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    u64 old = *e, new = (old & ~clear) | set;
+    if (new == old)
+        return false;
+    if (alone)
+        *e = new;
+    else
+        while (!__atomic_compare_exchange_n(e, &old, new, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            if ((new = (old & ~clear) | set) == old)
+                return false;
     return (old & ~new) & (XOK_PTE_W | XOK_PTE_D | XOK_PTE_A) || new & ~old & (XOK_PTE_NX | XOK_PTE_PCD | XOK_PTE_PWT);
 }
 
@@ -239,7 +253,7 @@ static INLINE s64 op_mod(struct batch *b, const struct xok_pt_op *o, int level)
         u32 before = b->stale;
         u64 *e = k[i].entry;
         for (u32 j = 0; e && j < k[i].count; j++, e++)
-            if (*e & XOK_PTE_P && is_leaf(*e, level) && entry_modify(e, set, clear))
+            if (*e & XOK_PTE_P && is_leaf(*e, level) && entry_modify(e, set, clear, b->alone))
                 stale(b, k[i].va + j * span_of(level));
         b->shared |= k[i].shared && b->stale != before;
     }
@@ -300,7 +314,7 @@ static INLINE void copy_chunk(struct batch *b, const struct xok_pt_op *o, int le
         if (!e || (e & XOK_PTE_P && !is_leaf(e, level)))
             continue;
         if (e & XOK_PTE_P) {
-            if (entry_modify(s, set, clear)) {
+            if (entry_modify(s, set, clear, b->alone)) {
                 stale(b, from->va + j * span_of(level));
                 b->stale_mine = true;
             }
@@ -376,7 +390,7 @@ static s64 op_link(struct batch *b, const struct xok_pt_op *o)
 
 // Copies the entries of a page table into an empty one, giving both `set` and `clear`. True if an entry of
 // the first had a right that some processor may still be using.
-static bool table_copy(u64 *from, u64 *to, u64 set, u64 clear)
+static bool table_copy(u64 *from, u64 *to, u64 set, u64 clear, bool alone)
 {
     struct xok_page_info *f = &pages[table_ppn(from)];
     u32 first = f->prev & 0xffff, left = f->next;
@@ -387,7 +401,7 @@ static bool table_copy(u64 *from, u64 *to, u64 set, u64 clear)
             continue;
         left--;
         if (e & XOK_PTE_P) {
-            stale |= entry_modify(&from[i], set, clear);
+            stale |= entry_modify(&from[i], set, clear, alone);
             e = from[i];
             leaf_refs(e, 1, 1);
         }
@@ -419,7 +433,7 @@ static s64 op_own(struct batch *b, const struct xok_pt_op *o)
     u64 new = table_new(1, b->cap->name, &err);
     if (!new)
         return err;
-    bool used = table_copy(from, phys_to_virt(new * XOK_PAGE_SIZE), set, clear);
+    bool used = table_copy(from, phys_to_virt(new * XOK_PAGE_SIZE), set, clear, b->alone);
     __atomic_store_n(e, new * XOK_PAGE_SIZE | XOK_PTE_P | XOK_PTE_W | XOK_PTE_U, __ATOMIC_RELAXED);
     pages[old].refs--;
     stale_all(b, w.shared || used);
@@ -485,6 +499,14 @@ static s64 op_run(struct batch *b, const struct xok_pt_op *o)
     }
 }
 
+static bool processors_alone(void)
+{
+    for (u32 i = 0; i < info.cpu_count; i++)
+        if (i != this_cpu()->index && cpus[i].space != kernel_space)
+            return false;
+    return true;
+}
+
 static void batch_flush(const struct batch *b)
 {
     u64 here = this_cpu()->space;
@@ -523,7 +545,7 @@ static bool one_entry(const struct cap *c, u64 space, const struct xok_pt_op *o)
         if (!(old & XOK_PTE_P))
             return true;
         leaf_refs(old, 1, -1);
-    } else if (!(old & XOK_PTE_P) || !entry_modify(e, o->pte & MOD_BITS, o->clear & MOD_BITS)) {
+    } else if (!(old & XOK_PTE_P) || !entry_modify(e, o->pte & MOD_BITS, o->clear & MOD_BITS, false)) {
         return true;
     }
     if (shared || this_cpu()->space == space)
@@ -550,6 +572,7 @@ s64 sys_pt_batch(u64 slot, u64 target, u64 ops, u64 count)
     struct batch b;
     b.cap = &c, b.space = e->space, b.mine = me->space;
     b.stale = 0, b.shared = b.stale_mine = false;
+    b.alone = processors_alone();
     u64 total = 0, done = 0;
     s64 r = 0;
     for (; done < count && !r; done += !r) {

@@ -44,6 +44,17 @@ void table_drop(u64 ppn, int level)
     if (--p->refs)
         return;
     u64 *t = phys_to_virt(ppn * XOK_PAGE_SIZE);
+    if (level == 1) { // the commonest by far
+        for (u64 *e = t + (p->prev & 0xffff), *end = t + (p->prev >> 16) + 1; e < end; e++) {
+            u64 old = *e;
+            if (!old)
+                continue;
+            *e = 0;
+            if (old & XOK_PTE_P)
+                pages[XOK_PTE_PPN(old)].refs--;
+        }
+        p->next = 0;
+    }
     for (u32 i = p->prev & 0xffff; p->next; i++) {
         if (!t[i])
             continue;

@@ -67,7 +67,8 @@ static void transfers(u32 me)
         EQ(xok_env_setup(ROOT, c[i].env, &s), 0);
         RUN_UNTIL(c[i], STATE(c[i].env) == XOK_ENV_GATE);
         register u64 r10 __asm__("r10") = c[i].env;
-        COST(i ? "protected call and reply, one space" : "protected call and reply, two spaces", 150,
+        COST(i ? "protected call and reply, one space" : "protected call and reply, two spaces",
+             XOK_INFO->cpu_features & XOK_CPU_FSGSBASE ? 150 : 400,
              __asm__ volatile("mov $128, %%eax\n syscall"
                               : : "r"(r10) : "rax", "rcx", "r11", "rdi", "rsi", "rdx", "memory"));
     }
