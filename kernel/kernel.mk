@@ -84,7 +84,7 @@ build/ktest/toy.h: build/ktest/toy.o build/xok
 		echo "static const u8 image_$$f[] = {" && od -An -v -tu1 -w32 build/ktest/$$f | sed 's/ *\([0-9]\+\)/\1,/g' && \
 		echo '};' || exit 1; done >$@.tmp && mv $@.tmp $@
 
-build/ktest/disk.elf: build/ktest/toy.h
+build/ktest/disk.elf build/ktest/costdisk.elf: build/ktest/toy.h tests/guest/kernel/diskkit.h
 
 # The handlers of the network's tests, likewise.
 build/ktest/handlers.o: tests/guest/net/handlers.c include/xok/bpf.h

@@ -32,7 +32,7 @@ for image in "$@"; do
         more+=(-netdev user,id=n0,restrict=on -device "$device,netdev=n0,mac=52:54:00:12:34:56")
     fi
     disks=
-    if [[ $name == disk* ]]; then # disk 1 fails: reads of sector 1600, writes of sector 1608
+    if [[ $name == *disk ]]; then # disk 1 fails: reads of sector 1600, writes of sector 1608
         disks=$(mktemp -d)
         truncate -s 64M "$disks/0" && truncate -s 4M "$disks/1"
         device=virtio-blk-pci
