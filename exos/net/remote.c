@@ -3,7 +3,10 @@
 // s->tcp is set and taken away under s->lock and the stack's lock, and stands while the socket has users.
 #include "net/family.h"
 
-enum { PIECE = 65536 }; // of a send: what is copied in at once
+enum {
+    PIECE = 65536,     // of a send: what is copied in at once
+    BACKLOG_MIN = 128, // a shorter queue costs peers whose SYN is lost seconds, and saves nothing
+};
 
 struct ip ip_of(const struct address *a)
 {
@@ -138,10 +141,10 @@ s64 remote_listen(struct sock *s)
     s64 r = 0;
     stack_take();
     if (s->hear) {
-        s->hear->backlog = MAX(s->backlog_max, 1u);
+        s->hear->backlog = MAX(s->backlog_max, (u32)BACKLOG_MIN);
     } else {
         struct ip local = ip_of(&s->name);
-        s->hear = tcp_listen(&stack, &local, port_of(&s->name), s->backlog_max, s);
+        s->hear = tcp_listen(&stack, &local, port_of(&s->name), MAX(s->backlog_max, (u32)BACKLOG_MIN), s);
         if (s->hear) {
             s->hear->v4only = s->domain == AF_INET;
             s->hear->v6only = s->v6only;

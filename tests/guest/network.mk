@@ -1,0 +1,1 @@
+SUITES += tests/guest/network/test_network.py
