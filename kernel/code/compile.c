@@ -212,7 +212,7 @@ static void call(struct comp *c, struct insn i)
     c->calls = c->fp = true;
     c->saved |= 1 << RBP;
     c->main_called |= target == 0;
-    charge(c, f->end - f->first);
+    charge(c, c->v->count);
     stub_fail(c, CC_S, CODE_E_FUEL);
     if (c->v->recursive) {
         x_lea(t, TMP, (struct mem){RBP, NOREG, -2 * CODE_FRAME});
@@ -226,22 +226,27 @@ static void call(struct comp *c, struct insn i)
     reg_write(c, 0);
 }
 
-static u32 saved_by(const struct verify *v,
-                    const struct func *f) // r6..r9 that f writes, as machine registers
+// r6..r9 that each function writes, as machine registers: what it must save.
+static void find_saved(struct comp *c)
 {
-    u32 saved = 0;
-    for (u32 at = f->first; at < f->end; at++) {
-        struct insn i = v->insns[at];
-        u32 k = insn_class(i);
-        if (v->flags[at] & F_SECOND)
-            continue;
-        if ((k == ALU || k == ALU64 || k == LD || k == LDX) && i.dst >= 6 && i.dst < R_FP)
-            saved |= 1u << reg_map[i.dst];
-        if (k == STX && insn_mode(i) == ATOMIC && i.imm & FETCH && i.imm != CMPXCHG && i.src >= 6 &&
-            i.src < R_FP)
-            saved |= 1u << reg_map[i.src];
+    const struct verify *v = c->v;
+    for (u32 n = 0; n < v->block_count; n++) {
+        const struct block *b = &v->blocks[n];
+        for (u32 at = b->first; at < b->end && b->reachable; at++) {
+            struct insn i = v->insns[at];
+            u32 k = insn_class(i), reg = 0;
+            if (v->flags[at] & F_SECOND)
+                continue;
+            if (k == ALU || k == ALU64 || k == LD || k == LDX)
+                reg = i.dst;
+            if (k == STX && insn_mode(i) == ATOMIC && i.imm & FETCH && i.imm != CMPXCHG)
+                reg = i.src;
+            if (reg >= 6)
+                v->funcs[b->func].saved |= 1u << reg_map[reg];
+        }
     }
-    return saved;
+    for (u32 k = 0; k < v->func_count; k++)
+        c->saved |= v->funcs[k].saved;
 }
 
 // ---- the program
@@ -325,10 +330,10 @@ static void pass(struct comp *c)
     }
     for (u32 k = 0; k < v->block_count; k++) {
         const struct block *b = &v->blocks[k];
-        struct func *f = &v->funcs[b->func];
-        bool sub = b->func || c->main_called, starts = b->first == f->first;
         if (!b->reachable) // dead code that was allowed
             continue;
+        struct func *f = &v->funcs[b->func];
+        bool sub = b->func || c->main_called, starts = b->first == f->first;
         if (starts && sub) { // a jump to the first instruction stays within, a call wants the pushes
             f->entry = c->t.at;
             for (u32 r = 0; r < sizeof order; r++)
@@ -396,10 +401,7 @@ static void look(struct comp *c)
         if (!(v->flags[at] & F_SECOND) && insn_is_local_call(i))
             c->calls = true, c->main_called |= at + 1 + i.imm == 0;
     }
-    for (u32 k = 0; k < v->func_count; k++) {
-        v->funcs[k].saved = saved_by(v, &v->funcs[k]);
-        c->saved |= v->funcs[k].saved;
-    }
+    find_saved(c);
     pass(c);
     assign_deltas(c);
     c->ctx = false;

@@ -83,20 +83,21 @@ static s32 mark_slots(struct verify *v, const struct code_source *source)
     return 0;
 }
 
-static s32 make_blocks(struct verify *v)
+static void make_blocks(struct verify *v)
 {
     struct block *b = v->blocks - 1;
     struct func *f = v->funcs - 1;
     for (u32 at = 0; at < v->count; at++) {
         if (v->flags[at] & F_FUNC)
-            *++f = (struct func){.first = at, .cursor = at};
-        if (v->flags[at] & F_LEADER)
-            *++b = (struct block){.first = at, .func = f - v->funcs}, v->block_of[at] = b - v->blocks;
-        b->end = f->end = at + 1;
+            *++f = (struct func){.first = at};
+        if (v->flags[at] & F_LEADER) {
+            *++b = (struct block){.first = at, .func = v->flags[at] & F_FUNC ? (u32)(f - v->funcs) : NO_FUNC};
+            v->block_of[at] = b - v->blocks;
+        }
+        b->end = at + 1;
     }
     v->block_count = b - v->blocks + 1;
     v->func_count = f - v->funcs + 1;
-    return 0;
 }
 
 static u32 last_insn(const struct verify *v, const struct block *b)
@@ -117,16 +118,36 @@ static u32 successors(const struct verify *v, const struct block *b, u32 to[2])
     return n;
 }
 
-static void reach(struct verify *v, u32 block, u32 *stack, u32 *depth)
+// Puts a block into function func and on the stack of blocks to walk. False: another function has it.
+static bool reach(struct verify *v, u32 block, u32 func, u32 *stack, u32 *depth)
 {
-    if (!v->blocks[block].reachable)
-        v->blocks[block].reachable = true, stack[(*depth)++] = block;
+    struct block *b = &v->blocks[block];
+    if (b->func != func && b->func != NO_FUNC)
+        return false;
+    if (b->reachable)
+        return true;
+    b->reachable = true;
+    b->func = func;
+    b->next = v->funcs[func].blocks;
+    v->funcs[func].blocks = block + 1;
+    stack[(*depth)++] = block;
+    return true;
+}
+
+static u32 called(const struct verify *v, u32 at) // block
+{
+    return v->block_of[at + 1 + v->insns[at].imm];
+}
+
+static bool is_call(const struct verify *v, u32 at)
+{
+    return !(v->flags[at] & F_SECOND) && insn_is_local_call(v->insns[at]);
 }
 
 static s32 walk_blocks(struct verify *v)
 {
     u32 depth = 0, to[2];
-    reach(v, 0, v->queue, &depth);
+    reach(v, 0, 0, v->queue, &depth);
     while (depth) {
         struct block *b = &v->blocks[v->queue[--depth]];
         u32 last = last_insn(v, b);
@@ -134,21 +155,31 @@ static s32 walk_blocks(struct verify *v)
         if (falls && b->end == v->count)
             return refuse(v, last, "control falls off the end of the program");
         if (falls && v->flags[b->end] & F_FUNC)
-            return refuse(v, last, "control falls into another function");
+            return refuse(v, last, "control falls into the start of a function");
         u32 n = successors(v, b, to);
-        for (u32 k = 0; k < n; k++) {
-            if (v->blocks[to[k]].func != b->func)
-                return refuse(v, last, "the jump leads into another function");
-            reach(v, to[k], v->queue, &depth);
-        }
+        for (u32 k = 0; k < n; k++)
+            if (!reach(v, to[k], b->func, v->queue, &depth))
+                return refuse(v, last, "control goes from one function into another");
         for (u32 at = b->first; at < b->end; at++)
-            if (!(v->flags[at] & F_SECOND) && insn_is_local_call(v->insns[at]))
-                reach(v, v->block_of[at + 1 + v->insns[at].imm], v->queue, &depth);
+            if (is_call(v, at))
+                reach(v, called(v, at), v->blocks[called(v, at)].func, v->queue, &depth);
     }
     for (u32 k = 0; k < v->block_count && !v->abi->dead_code_ok; k++)
         if (!v->blocks[k].reachable)
             return refuse(v, v->blocks[k].first, "nothing leads to this instruction");
     return 0;
+}
+
+// The function that f calls at its cursor or after it, NULL if there is none.
+static struct func *next_callee(const struct verify *v, struct func *f)
+{
+    for (; f->block; f->block = v->blocks[f->block - 1].next, f->cursor = 0) {
+        const struct block *b = &v->blocks[f->block - 1];
+        for (f->cursor = f->cursor ? f->cursor : b->first; f->cursor < b->end; f->cursor++)
+            if (is_call(v, f->cursor))
+                return &v->funcs[v->blocks[called(v, f->cursor)].func];
+    }
+    return NULL;
 }
 
 // Depth of the calls, and whether a function can come to call itself. Depth first, no recursion here.
@@ -157,29 +188,23 @@ static s32 walk_calls(struct verify *v)
     enum { NEW, OPEN, DONE };
     u32 depth = 0;
     v->queue[depth++] = 0;
-    v->funcs[0].walk = OPEN;
+    v->funcs[0].walk = OPEN, v->funcs[0].block = v->funcs[0].blocks;
     while (depth) {
-        struct func *f = &v->funcs[v->queue[depth - 1]], *callee = NULL;
-        for (; f->cursor < f->end; f->cursor++) {
-            u32 at = f->cursor;
-            if (v->flags[at] & F_SECOND || !insn_is_local_call(v->insns[at]))
-                continue;
-            callee = &v->funcs[v->blocks[v->block_of[at + 1 + v->insns[at].imm]].func];
-            if (callee->walk == NEW)
-                break;
+        struct func *f = &v->funcs[v->queue[depth - 1]], *callee = next_callee(v, f);
+        if (!callee) {
+            f->depth++;
+            f->walk = DONE;
+            depth--;
+        } else if (callee->walk == NEW) {
+            callee->walk = OPEN, callee->block = callee->blocks;
+            v->queue[depth++] = callee - v->funcs;
+        } else {
             if (callee->walk == OPEN)
                 v->recursive = true;
             else if (callee->depth > f->depth)
                 f->depth = callee->depth;
+            f->cursor++;
         }
-        if (f->cursor < f->end) {
-            callee->walk = OPEN;
-            v->queue[depth++] = callee - v->funcs;
-            continue;
-        }
-        f->depth++;
-        f->walk = DONE;
-        depth--;
     }
     v->depth = v->recursive ? CODE_DEPTH_MAX : v->funcs[0].depth;
     if (v->depth > CODE_DEPTH_MAX)
@@ -511,7 +536,10 @@ s32 verify(struct verify *v, const struct code_source *source, void *work)
     if (v->rodata_len > CODE_RODATA_MAX)
         return refuse(v, 0, "more than 1 MiB of read-only data");
     verify_layout(v, source, work);
-    if (mark_slots(v, source) || make_blocks(v) || walk_blocks(v) || walk_calls(v))
+    if (mark_slots(v, source))
+        return -1;
+    make_blocks(v);
+    if (walk_blocks(v) || walk_calls(v))
         return -1;
     interpret_states(v);
     memset(v->origins, 0, v->count);

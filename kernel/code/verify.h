@@ -51,13 +51,15 @@ enum {
 };
 struct block {
     u32 first, end; // slots
-    u32 func;
+    u32 func, next; // the function that leads here, NO_FUNC: none; its next block + 1
     u16 visits;
     bool queued, reachable;
 };
+#define NO_FUNC (~0u)
 struct func {
-    u32 first, end;
-    u32 cursor, depth; // of the walk over calls: next slot to look at; functions on the longest way down
+    u32 first;
+    u32 blocks;               // list: block + 1
+    u32 block, cursor, depth; // of the walk over calls: where it is; functions on the longest way down
     u8 walk;
     u32 saved, entry; // compiler: registers it must save; where its machine code starts
 };

@@ -561,6 +561,10 @@ static void calls(void **unused)
     assert_int_equal(run(deep, 10).status, CODE_E_DEPTH);
     deep[0].imm = 7;
     assert_int_equal(run(deep, 10).value, 5040);
+    // functions that lie in the middle of others
+    assert_int_equal(VALUE(MOVI(1, 5), GOTO(2), OP(ALU64 | MUL | X, 1, 1, 0, 0), GOTO(3), CALLF(-3), ADDI(0, 1), END_,
+                           MOVR(0, 1), END_),
+                     26);
     // eight deep in a row
     struct insn chain[16];
     for (u32 k = 0; k < 8; k++) {

@@ -166,19 +166,6 @@ static void charge(struct machine *m, u64 n)
         m->status = CODE_E_FUEL;
 }
 
-static u32 function_size(const struct machine *m, u32 first)
-{
-    u32 end = m->source->count;
-    for (u32 at = 0; at < m->source->count; at++) {
-        if (insn_is_local_call(m->insns[at])) {
-            u32 target = at + 1 + m->insns[at].imm;
-            if (target > first && target < end)
-                end = target;
-        }
-    }
-    return end - first;
-}
-
 static void do_call(struct machine *m, struct insn i)
 {
     if (i.src == CALL_HELPER) {
@@ -195,7 +182,7 @@ static void do_call(struct machine *m, struct insn i)
         return;
     }
     u32 target = m->at + i.imm;
-    charge(m, function_size(m, target));
+    charge(m, m->source->count);
     if (!m->status && m->r[10] - 2 * CODE_FRAME < CODE_VA(CODE_STACK_INDEX))
         m->status = CODE_E_DEPTH;
     if (m->status)
