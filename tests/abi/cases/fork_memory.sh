@@ -1,2 +1,2 @@
 #: program /abi/static/fork_memory
-#: smp 1 2 4
+#: smp 4

@@ -1,2 +1,2 @@
 #: program /abi/static/signal_storm
-#: smp 1 2 4
+#: smp 4

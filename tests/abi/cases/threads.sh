@@ -1,2 +1,2 @@
 #: program /abi/static/threads
-#: smp 1 2 4
+#: smp 4

@@ -1,2 +1,2 @@
 #: program /abi/dynamic/threads
-#: smp 1 4
+#: smp 4
