@@ -195,6 +195,7 @@ struct thread {
     u64 sigalt_sp, sigalt_size;
     u32 sigalt_flags;
     struct siginfo_node *siginfo[64];
+    u64 trap, trap_error, trap_addr; // the last exception, as a handler's frame shows it
     u64 clear_child_tid, set_child_tid, robust_list, robust_len;
     s64 restart_call;      // restart_syscall: call number or 0
     u64 restart_arg[4];
@@ -213,6 +214,7 @@ struct thread {
 #define THREAD_SIGNAL 1u // look at signals
 #define THREAD_KILL 2u   // leave: the process is going
 #define THREAD_STOP 4u   // job control stop
+#define THREAD_SHORT 8u  // a mapped file has become shorter: vm_refresh
 
 static inline struct thread *thread_self(void)
 {
@@ -254,6 +256,8 @@ s64 vm_map(struct vm *vm, u64 addr, u64 len, int prot, int flags, struct file *f
 s64 vm_unmap(struct vm *vm, u64 addr, u64 len);
 s64 vm_protect(struct vm *vm, u64 addr, u64 len, int prot);
 s64 vm_brk(struct vm *vm, u64 addr);
+void vm_shortened(struct inode *i); // a file that may be mapped has become shorter; no lock held
+void vm_refresh(struct vm *vm);     // the caller's own: drops what lies behind the ends of its files
 u64 vm_size_pages(struct vm *vm), vm_rss_pages(struct vm *vm);
 bool vm_patch_site(struct vm *vm, u64 rip, u64 nr);      // system-call site, vm/patch.c
 // User memory. Return 0 or -EFAULT; faults are served on the way. May sleep; see the lock rules.

@@ -18,8 +18,11 @@ static void fault_signal(struct uregs *r, u64 addr, int why)
 void fault_program(struct uregs *r, u64 addr, u64 error)
 {
     int why = vm_fault(proc_self()->vm, addr, error);
-    if (why)
-        fault_signal(r, addr, why);
+    if (!why)
+        return;
+    struct thread *t = thread_self();
+    t->trap = 14, t->trap_error = error, t->trap_addr = addr;
+    fault_signal(r, addr, why);
 }
 
 void fault_library(struct uregs *r, u64 addr, u64 error)
@@ -35,6 +38,8 @@ void fault_library(struct uregs *r, u64 addr, u64 error)
 // vector -> signal and si_code, as Linux's x86 traps.
 void exception_program(struct uregs *r, u64 vector, u64 error)
 {
+    thread_self()->trap = vector;
+    thread_self()->trap_error = error;
     switch (vector) {
     case 0: signal_fault(r, SIGFPE, 1 /* FPE_INTDIV */, r->rip); break;
     case 1: signal_fault(r, SIGTRAP, 2 /* TRAP_TRACE */, r->rip); break;
@@ -44,7 +49,6 @@ void exception_program(struct uregs *r, u64 vector, u64 error)
     case 17: signal_fault(r, SIGBUS, 1 /* BUS_ADRALN */, 0); break;
     default: signal_fault(r, SIGSEGV, 0x80 /* SI_KERNEL */, 0); break;
     }
-    (void)error;
 }
 
 void exception_library(u64 vector, u64 rip, u64 rsp)

@@ -277,6 +277,8 @@ static s64 regular_mmap(struct file *f, u64 off, u64 len, int prot, int flags)
     (void)off, (void)len;
     if (!(f->mode & MAY_READ))
         return -EACCES;
+    if (!(i->flags & INODE_MAPPED))
+        __atomic_or_fetch(&i->flags, INODE_MAPPED, __ATOMIC_RELAXED);
     if (!(flags & MAP_SHARED))
         return 0;
     if ((prot & PROT_WRITE) && !file_writable(f))
@@ -328,6 +330,7 @@ s64 inode_truncate(struct inode *i, u64 size)
     if (size > SIZE_MAX_FILE)
         return -EFBIG;
     lock_take(&i->lock);
+    bool shorter = size < i->size;
     if (((i->seals & F_SEAL_SHRINK) && size < i->size) || ((i->seals & F_SEAL_GROW) && size > i->size))
         r = -EPERM;
     lock_take(&i->map_lock);
@@ -346,6 +349,8 @@ s64 inode_truncate(struct inode *i, u64 size)
     if (!r)
         written(i);
     lock_drop(&i->lock);
+    if (!r && shorter && (i->flags & INODE_MAPPED))
+        vm_shortened(i);
     if (!r && (i->flags & INODE_WATCHED))
         notify_event(i, IN_MODIFY, 0, NULL);
     return r;
@@ -363,7 +368,7 @@ static s64 range_zero(struct inode *i, u64 off, u64 end)
             continue;
         }
         u64 ppn = tree_get(i->tree, index);
-        if (n == PAGE && ppn && index >= i->lower_pages) {
+        if (n == PAGE && ppn && index >= i->lower_pages && !(i->flags & INODE_MAPPED)) {
             tree_set(&i->tree, index, 0);
             page_put(ppn);
             i->pages--;

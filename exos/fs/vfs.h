@@ -95,6 +95,7 @@ struct inode {
 enum {
     INODE_COPYUP = 1,  // a shared mapping exists: pages of the root image are copied before they are mapped
     INODE_WATCHED = 2, // inotify looks at it
+    INODE_MAPPED = 32, // has been mapped, and may be
     INODE_SEALABLE = 4,
     INODE_TABLE = 16,  // lower.c keeps it findable (and referenced) for its other names
     INODE_LINKABLE = 8, // O_TMPFILE: linkat may give it its first name

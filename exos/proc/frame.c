@@ -95,7 +95,7 @@ s64 frame_push(struct uregs *r, int sig, const struct siginfo_native *info, cons
         .ss_sp = t->sigalt_sp, .ss_flags = !t->sigalt_size ? 2 : on ? 1 : 0, .ss_size = t->sigalt_size,
         .mc = {r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rdi, r->rsi, r->rbp, r->rbx,
                r->rdx, r->rax, r->rcx, r->rsp, r->rip, r->rflags, .cs = XOK_USER_CS, .ss = XOK_USER_SS,
-               .oldmask = mask, .cr2 = sig == 11 || sig == 7 ? info->field[0] : 0, .fpstate = fp},
+               .err = t->trap_error, .trapno = t->trap, .oldmask = mask, .cr2 = t->trap_addr, .fpstate = fp},
         .sigmask = mask,
         .info = *info,
     };

@@ -264,6 +264,7 @@ void thread_return_work(struct uregs *r)
         }
         if (t->proc->group_exit)
             thread_killed();
+        vm_refresh(t->proc->vm);
         if (t->proc->state == PROC_STOPPED)
             stop_here(t, 0);
         bool handled = false;
@@ -397,13 +398,13 @@ CALL(rt_sigqueueinfo)
     UNUSED;
     if (copy_in(&info, c, sizeof info))
         return -EFAULT;
-    if (b < 1 || b > 64)
+    if (b > 64)
         return -EINVAL;
     if (info.code >= 0 && (u32)a != proc_self()->pid)
         return -EPERM;
     lock_take(&proc_lock);
     struct proc *p = proc_find(a);
-    s64 r = !p ? -ESRCH : may_signal(p, b) ? signal_proc(p, b, &info) : -EPERM;
+    s64 r = !p ? -ESRCH : !may_signal(p, b) ? -EPERM : b ? signal_proc(p, b, &info) : 0;
     lock_drop(&proc_lock);
     return r;
 }

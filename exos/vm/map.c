@@ -169,14 +169,22 @@ s64 vm_protect(struct vm *vm, u64 addr, u64 len, int prot)
     if (!user_va(addr, len))
         return -ENOMEM;
     lock_take(&vm->lock);
-    s64 r = area_covered(vm, addr, addr + len) ? 0 : -ENOMEM;
-    for (u32 i = area_after(vm, addr); !r && prot & PROT_WRITE && i < vm->count && vm->area[i].start < addr + len; i++)
-        if (vm->area[i].flags & MAP_SHARED && vm->area[i].file && (vm->area[i].file->flags & O_ACCMODE) == O_RDONLY)
+    u64 end = addr; // where a hole is, or what may not be written, the part before it has changed
+    s64 r = 0;
+    for (u32 i = area_after(vm, addr); !r && end < addr + len; i++) {
+        struct area *a = i < vm->count && vm->area[i].start <= end ? &vm->area[i] : NULL;
+        if (!a)
+            r = -ENOMEM;
+        else if (prot & PROT_WRITE && a->flags & MAP_SHARED && a->file && (a->file->flags & O_ACCMODE) == O_RDONLY)
             r = -EACCES;
-    if (!r && !area_protect(vm, addr, addr + len, prot & PROT_ALL))
-        r = -ENOMEM;
-    if (!r)
-        r = prot & PROT_ALL ? protect_present(addr, addr + len, prot) : protect_none(addr, addr + len);
+        else
+            end = MIN(a->end, addr + len);
+    }
+    if (end > addr) {
+        s64 done = !area_protect(vm, addr, end, prot & PROT_ALL) ? -ENOMEM
+                   : prot & PROT_ALL ? protect_present(addr, end, prot) : protect_none(addr, end);
+        r = done ? done : r;
+    }
     lock_drop(&vm->lock);
     return r;
 }

@@ -46,6 +46,7 @@ struct vm {
     u64 stack_top, stack_limit;
     u64 pages;      // mapped by areas, for RLIMIT_AS and statm
     u64 rss;
+    bool stale;      // a mapped file has become shorter
     u64 peak, peak_rss; // most of both that anybody has seen
     // For /proc: where the program's parts lie.
     u64 code_start, code_end, data_start, data_end, arg_start, arg_end, env_start, env_end, entry;
