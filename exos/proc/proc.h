@@ -44,6 +44,7 @@ struct proc {
     struct rlimit_native rlim[RLIM_COUNT];
     u64 utime_ns, cutime_ns, stime_ns, cstime_ns, start_ns;
     struct pidref *pidref; // proc/pidfd.h; NULL until somebody has a descriptor for it. proc_lock
+    struct sem_undo *sem_undo; // what the exit takes back of semop(2): linux/ipc_sem.c
     struct alarms *alarms; // setitimer, timer_create: proc/alarms.h. NULL until there is one
     struct file *exe;
     struct args *args;            // what it was started with

@@ -3,6 +3,7 @@
 #include "core/pages.h"
 #include "core/thread.h"
 #include "fs/vfs.h"
+#include "linux/ipc_exit.h"
 #include "proc/alarms.h"
 #include "proc/pidfd.h"
 #include "proc/proc.h"
@@ -147,6 +148,7 @@ static struct proc *proc_new(struct proc *from)
     p->stop_report = p->cont_report = p->group_exit = p->did_exec = p->vfork_wait = false;
     p->utime_ns = p->stime_ns = p->cutime_ns = p->cstime_ns = 0;
     p->alarms = NULL;
+    p->sem_undo = NULL;
     p->pidref = NULL;
     p->vm = NULL, p->files = NULL, p->fs = NULL;
     if (p->args)
@@ -491,6 +493,7 @@ static void proc_end(struct proc *p)
     if (p == init)
         family_exit(p->exit_status);
     alarms_exit(p);
+    sem_exit(p);
     lock_take(&proc_lock);
     p->ending = true;
     lock_drop(&proc_lock);

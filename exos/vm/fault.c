@@ -251,6 +251,8 @@ struct shared_anon {
     struct lock lock;
     u64 count; // of leaves
     u64 **leaf; // 512 page numbers each
+    void (*gone)(void *); // told when the last reference has gone, NULL if nobody wants to know
+    void *owner;
 };
 
 static u64 shared_page(struct file *f, u64 index, bool write, s64 *err)
@@ -290,15 +292,31 @@ static void shared_release(struct file *f)
                 page_put(s->leaf[l][i]);
         heap_free(s->leaf[l]);
     }
+    if (s->gone)
+        s->gone(s->owner);
     heap_free(s->leaf);
     heap_free(s);
 }
 
+static const struct file_ops shared_ops = {.page = shared_page, .release = shared_release, .name = "dev/zero"};
+
+void shared_anon_on_release(struct file *f, void (*gone)(void *), void *owner)
+{
+    struct shared_anon *s = f->priv;
+    s->gone = gone;
+    s->owner = owner;
+}
+
+void *shared_anon_owner(struct file *f, void (*gone)(void *))
+{
+    struct shared_anon *s = f && f->ops == &shared_ops ? f->priv : NULL;
+    return s && s->gone == gone ? s->owner : NULL;
+}
+
 struct file *shared_anon_new(void)
 {
-    static const struct file_ops ops = {.page = shared_page, .release = shared_release, .name = "dev/zero"};
     struct shared_anon *s = heap_alloc(sizeof *s);
-    struct file *f = s ? file_new(&ops, 2 /* O_RDWR */) : NULL;
+    struct file *f = s ? file_new(&shared_ops, 2 /* O_RDWR */) : NULL;
     if (!f) {
         heap_free(s);
         return NULL;

@@ -68,6 +68,8 @@ static inline bool pte_holds(u64 pte) { return pte & (XOK_PTE_P | PTE_HELD); } /
 s64 pte_put(u64 va, u64 pte);
 s64 table_own(u64 va); // whoever changes an entry calls this first: fork leaves page tables shared (tables.c)
 u64 prot_bits(u32 prot);
+void shared_anon_on_release(struct file *f, void (*gone)(void *), void *owner); // gone may not take vm->lock
+void *shared_anon_owner(struct file *f, void (*gone)(void *)); // NULL: another's, or none
 struct file *shared_anon_new(void); // the object behind MAP_SHARED | MAP_ANONYMOUS
 void range_drop(struct vm *vm, u64 start, u64 end); // unmap what is mapped and give the pages back
 u64 table_next(u64 va, u64 end); // next address whose page table is present; end if none

@@ -8,7 +8,7 @@ own=""
 [ "$(id -u)" -eq 0 ] || own="--map-root-user"
 # The program is a child of the namespace's first process, which signals treat like no other.
 # shellcheck disable=SC2086,SC2016
-exec unshare $own --mount --pid --fork --kill-child sh -c '
+exec unshare $own --mount --ipc --pid --fork --kill-child sh -c '
     root=$1
     shift
     mount --bind "$root" "$root"

@@ -53,6 +53,11 @@ static inline const char *strerrorname(int e)
     case EOPNOTSUPP: return "EOPNOTSUPP";
     case ETIMEDOUT: return "ETIMEDOUT";
     case E2BIG: return "E2BIG";
+    case EEXIST: return "EEXIST";
+    case EIDRM: return "EIDRM";
+    case ENOMSG: return "ENOMSG";
+    case EFBIG: return "EFBIG";
+    case ERANGE: return "ERANGE";
     default: snprintf(text, sizeof text, "errno %d", e); return text;
     }
 }
