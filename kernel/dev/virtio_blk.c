@@ -1,5 +1,5 @@
-// virtio-blk (virtio 1.2, 5.2): XN's requests, each an indirect descriptor table of its own: header, up to
-// SEGMENTS pages, status byte.
+// virtio-blk (virtio 1.2, 5.2): XN's requests, each an indirect descriptor table of its own:
+// header, up to SEGMENTS pages, status byte.
 #include "kernel.h"
 #include "dev/virtio.h"
 #include "dev/virtio_blk.h"
@@ -107,8 +107,10 @@ static bool slots_new(struct blk *b)
 
 static void attach(struct blk *b, u64 have)
 {
-    u64 sectors = virtio_config32(&b->dev, C_CAPACITY) | (u64)virtio_config32(&b->dev, C_CAPACITY + 4) << 32;
-    u32 sector = have >> F_BLOCK_SIZE & 1 ? virtio_config32(&b->dev, C_BLOCK_SIZE) : 512, features = 0;
+    u64 sectors =
+        virtio_config32(&b->dev, C_CAPACITY) | (u64)virtio_config32(&b->dev, C_CAPACITY + 4) << 32;
+    u32 sector = have >> F_BLOCK_SIZE & 1 ? virtio_config32(&b->dev, C_BLOCK_SIZE) : 512,
+        features = 0;
     if (have >> F_FLUSH & 1)
         features |= XOK_DISK_FLUSH;
     if (have >> F_DISCARD & 1 && virtio_config32(&b->dev, C_MAX_DISCARD) >= SEGMENTS * SECTORS)
@@ -127,7 +129,9 @@ static void attach(struct blk *b, u64 have)
 
 void virtio_blk_init(void)
 {
-    u64 want = 1ul << F_READONLY | 1ul << F_BLOCK_SIZE | 1ul << F_FLUSH | 1ul << F_DISCARD | 1ul << VIRTIO_F_INDIRECT, have;
+    u64 want = 1ul << F_READONLY | 1ul << F_BLOCK_SIZE | 1ul << F_FLUSH | 1ul << F_DISCARD |
+               1ul << VIRTIO_F_INDIRECT,
+        have;
     for (u32 i = 0; i < XOK_DISK_MAX; i++) {
         struct blk *b = &blks[i];
         if (!virtio_find(&b->dev, VIRTIO_BLK, i, want, &have, interrupt, b))

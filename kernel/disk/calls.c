@@ -1,4 +1,5 @@
-// XN's calls, and what the kernel gives it: pages with rights, exposed memory, completion words, functions.
+// XN's calls, and what the kernel gives it: pages with rights, exposed memory, completion words,
+// functions.
 #include "kernel.h"
 #include "disk/xn.h"
 #include "dev/virtio_blk.h"
@@ -7,10 +8,17 @@ enum { PINS_MAX = 0xc000, POOL = 16384, HASH_BITS_MAX = 20, SPARE_PAGES = 4096 }
 static struct dep pool[POOL];
 static u64 info_pa[XOK_DISK_MAX]; // of each exposed struct's first page
 
-// ---- pages -------------------------------------------------------------------------------------------------
-void *xn_page(u32 ppn) { return phys_to_virt((u64)ppn * XOK_PAGE_SIZE); }
+// ---- pages
+// -------------------------------------------------------------------------------------------------
+void *xn_page(u32 ppn)
+{
+    return phys_to_virt((u64)ppn * XOK_PAGE_SIZE);
+}
 
-static struct cap cap_of(const struct who *w) { return (struct cap){w->name, w->rights}; }
+static struct cap cap_of(const struct who *w)
+{
+    return (struct cap){w->name, w->rights};
+}
 
 u32 xn_page_new(const struct who *w, bool zero)
 {
@@ -23,7 +31,8 @@ u32 xn_page_new(const struct who *w, bool zero)
 s64 xn_page_lend(const struct who *w, u32 ppn, bool cache)
 {
     struct cap c = cap_of(w);
-    if (!ppn || ppn >= page_count || pages[ppn].type != XOK_PAGE_USER || !cap_dominates(&c, pages[ppn].acl[0], XOK_W))
+    if (!ppn || ppn >= page_count || pages[ppn].type != XOK_PAGE_USER ||
+        !cap_dominates(&c, pages[ppn].acl[0], XOK_W))
         return XOK_E_CAP;
     struct xok_page_info *p = &pages[ppn];
     if (p->pins || (cache && (p->refs || p->acl[1] || p->acl[2] || p->acl[3])))
@@ -90,8 +99,14 @@ bool xn_page_shared(u32 ppn)
     return p->refs && (p->acl[1] || p->acl[2] || p->acl[3]);
 }
 
-u32 xn_frame_new(void) { return page_take(XOK_PAGE_KERNEL, 0); }
-void xn_frame_free(u32 ppn) { page_release(ppn); }
+u32 xn_frame_new(void)
+{
+    return page_take(XOK_PAGE_KERNEL, 0);
+}
+void xn_frame_free(u32 ppn)
+{
+    page_release(ppn);
+}
 
 static void *expose_new(u64 va, u64 bytes, u64 *first)
 {
@@ -113,8 +128,12 @@ u8 *xn_map_memory(struct disk *d, u64 bytes)
     return expose_new(XOK_DISKMAP_VA + d->index * XOK_DISKMAP_STRIDE, bytes, NULL);
 }
 
-// ---- words ---------------------------------------------------------------------------------------------------
-void xn_word_pin(u64 word) { pages[virt_to_phys((void *)word) / XOK_PAGE_SIZE].pins++; }
+// ---- words
+// ---------------------------------------------------------------------------------------------------
+void xn_word_pin(u64 word)
+{
+    pages[virt_to_phys((void *)word) / XOK_PAGE_SIZE].pins++;
+}
 
 void xn_word_done(u64 word, u32 ops, u32 failed)
 {
@@ -126,7 +145,10 @@ void xn_word_done(u64 word, u32 ops, u32 failed)
     pred_touch_phys(pa);
 }
 
-void xn_changed(struct disk *d) { pred_touch_phys(info_pa[d->index] + offsetof(struct xok_disk_info, seq)); }
+void xn_changed(struct disk *d)
+{
+    pred_touch_phys(info_pa[d->index] + offsetof(struct xok_disk_info, seq));
+}
 
 u64 xn_random(void)
 {
@@ -135,10 +157,17 @@ u64 xn_random(void)
     return r;
 }
 
-u64 xn_time(void) { return info.boot_epoch_ns + clock_ns(); }
-bool xn_trusted(const struct who *w) { return w->name == XOK_NAME_ROOT && w->rights & XOK_W; }
+u64 xn_time(void)
+{
+    return info.boot_epoch_ns + clock_ns();
+}
+bool xn_trusted(const struct who *w)
+{
+    return w->name == XOK_NAME_ROOT && w->rights & XOK_W;
+}
 
-// ---- disks -----------------------------------------------------------------------------------------------------
+// ---- disks
+// -----------------------------------------------------------------------------------------------------
 static void registry_expose(void)
 {
     u32 bits = 8;
@@ -158,13 +187,18 @@ struct disk *disk_new(void)
         registry_expose();
     struct disk *d = &disks[count];
     d->index = count++;
-    d->info = expose_new(XOK_DISKS_VA + d->index * XOK_DISK_STRIDE, sizeof *d->info, &info_pa[d->index]);
+    d->info =
+        expose_new(XOK_DISKS_VA + d->index * XOK_DISK_STRIDE, sizeof *d->info, &info_pa[d->index]);
     return d;
 }
 
-void disk_init(void) { virtio_blk_init(); }
+void disk_init(void)
+{
+    virtio_blk_init();
+}
 
-// ---- calls -----------------------------------------------------------------------------------------------------
+// ---- calls
+// -----------------------------------------------------------------------------------------------------
 static bool who_presents(u64 slot, struct who *w)
 {
     struct cap c;
@@ -176,12 +210,15 @@ static bool who_presents(u64 slot, struct who *w)
     return true;
 }
 
-static struct disk *disk_of(u64 n) { return n < XOK_DISK_MAX && disks[n].info ? &disks[n] : NULL; }
+static struct disk *disk_of(u64 n)
+{
+    return n < XOK_DISK_MAX && disks[n].info ? &disks[n] : NULL;
+}
 
-#define NEED(slot, n)                     \
-    struct who w;                         \
-    struct disk *d = disk_of(n);          \
-    if (!who_presents(slot, &w) || !d)    \
+#define NEED(slot, n)                                                                              \
+    struct who w;                                                                                  \
+    struct disk *d = disk_of(n);                                                                   \
+    if (!who_presents(slot, &w) || !d)                                                             \
     return d ? XOK_E_CAP : XOK_E_ARG
 
 s64 sys_disk_format(u64 slot, u64 n)
@@ -240,7 +277,8 @@ s64 sys_disk_change(u64 slot, u64 change)
         return XOK_E_FAULT;
     if (c.mods > XOK_CHANGE_MODS || c.claims > XOK_CHANGE_CLAIMS)
         return XOK_E_ARG;
-    if (copy_in(mods, c.mod, c.mods * sizeof mods[0]) || copy_in(claims, c.claim, c.claims * sizeof claims[0]))
+    if (copy_in(mods, c.mod, c.mods * sizeof mods[0]) ||
+        copy_in(claims, c.claim, c.claims * sizeof claims[0]))
         return XOK_E_FAULT;
     for (u32 i = 0; i < c.mods; at += mods[i++].len) {
         if (mods[i].len > XOK_CHANGE_BYTES - at)
@@ -258,18 +296,26 @@ s64 sys_disk_io(u64 slot, u64 n, u64 list, u64 count, u64 done)
     NEED(slot, n);
     if (count > XOK_IO_MAX || done & 7)
         return XOK_E_ARG;
-    if (!user_range(done, 8) || !user_page(this_cpu()->env->space, done, true, &ppn) || ppn >= page_count ||
-        pages[ppn].type != XOK_PAGE_USER || copy_in(ops, list, count * sizeof ops[0]))
+    if (!user_range(done, 8) || !user_page(this_cpu()->env->space, done, true, &ppn) ||
+        ppn >= page_count || pages[ppn].type != XOK_PAGE_USER ||
+        copy_in(ops, list, count * sizeof ops[0]))
         return XOK_E_FAULT;
     if (pages[ppn].pins > PINS_MAX)
         return XOK_E_BUSY;
     return xn_io(&w, d, ops, count, (u64)phys_to_virt(ppn * XOK_PAGE_SIZE + done % XOK_PAGE_SIZE));
 }
 
-// ---- functions ---------------------------------------------------------------------------------------------------
+// ---- functions
+// ---------------------------------------------------------------------------------------------------
 void *xn_code_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part)
 {
     return function_load(kind, code, len, head, part);
 }
-void xn_code_drop(void *fn) { function_drop(fn); }
-bool xn_code_call(void *fn, u32 kind, struct xok_udf *u, s64 *result) { return function_call(fn, kind, u, result); }
+void xn_code_drop(void *fn)
+{
+    function_drop(fn);
+}
+bool xn_code_call(void *fn, u32 kind, struct xok_udf *u, s64 *result)
+{
+    return function_call(fn, kind, u, result);
+}

@@ -1,5 +1,5 @@
-// The catalogue: templates and roots, in blocks of XN's own that stay in the registry and are written back
-// as any others.
+// The catalogue: templates and roots, in blocks of XN's own that stay in the registry and are
+// written back as any others.
 #include "disk/format.h"
 
 static struct type_record *type_at(struct disk *d, u32 type)
@@ -23,7 +23,8 @@ static bool name_ok(const char *name)
     return n && n < 32;
 }
 
-// ---- templates ---------------------------------------------------------------------------------------------
+// ---- templates
+// ---------------------------------------------------------------------------------------------
 static void type_unload(struct type *t)
 {
     for (u32 i = 0; i < XOK_UDF_COUNT; i++)
@@ -66,7 +67,8 @@ static u64 code_size(const u32 len[XOK_UDF_COUNT])
 }
 
 // code: the functions one after the other, each padded to 8 bytes.
-static bool load(struct disk *d, u32 type, u32 head, u32 part, const u8 *code, const u32 len[XOK_UDF_COUNT])
+static bool load(struct disk *d, u32 type, u32 head, u32 part, const u8 *code,
+                 const u32 len[XOK_UDF_COUNT])
 {
     struct type *t = &d->type[type];
     if (!shape_ok(head, part) || code_size(len) > XOK_CODE_MAX)
@@ -97,7 +99,8 @@ bool type_load(struct disk *d, u32 type, const u8 *code)
 {
     struct type_record *r = type_at(d, type);
     if (!name_ok(r->name) || r->blocks > XOK_CODE_MAX / XOK_BLOCK_SIZE ||
-        checksum(1, code, r->blocks * XOK_BLOCK_SIZE) != r->sum || code_size(r->len) > r->blocks * XOK_BLOCK_SIZE ||
+        checksum(1, code, r->blocks * XOK_BLOCK_SIZE) != r->sum ||
+        code_size(r->len) > r->blocks * XOK_BLOCK_SIZE ||
         !load(d, type, r->head, r->part, code, r->len))
         return false;
     type_expose(d, type, r->name);
@@ -121,7 +124,8 @@ s64 xn_template(const struct who *w, struct disk *d, const struct xok_template *
         return XOK_E_AGAIN;
     if (!(w->rights & XOK_A))
         return XOK_E_CAP;
-    if (!name_ok(t->name) || size > XOK_CODE_MAX || t->block >= d->info->blocks || n > d->info->blocks - t->block)
+    if (!name_ok(t->name) || size > XOK_CODE_MAX || t->block >= d->info->blocks ||
+        n > d->info->blocks - t->block)
         return XOK_E_ARG;
     for (u32 i = XOK_T_XN - 1; i >= XOK_T_FIRST; i--) {
         if (!memcmp(type_at(d, i)->name, t->name, sizeof t->name))
@@ -143,7 +147,8 @@ s64 xn_template(const struct who *w, struct disk *d, const struct xok_template *
     }
     for (u64 i = 0; i < n; i++) {
         memset(xn_page(pages[i]), 0, XOK_BLOCK_SIZE);
-        memcpy(xn_page(pages[i]), code + i * XOK_BLOCK_SIZE, XN_MIN(size - i * XOK_BLOCK_SIZE, XOK_BLOCK_SIZE));
+        memcpy(xn_page(pages[i]), code + i * XOK_BLOCK_SIZE,
+               XN_MIN(size - i * XOK_BLOCK_SIZE, XOK_BLOCK_SIZE));
         d->map[t->block + i] = XOK_T_XN | XOK_MAP_UNINIT;
         d->info->free--;
         entry_insert(d, t->block + i, pages[i], XOK_T_XN, XOK_B_VALID | XOK_B_DIRTY);
@@ -162,7 +167,8 @@ s64 xn_template(const struct who *w, struct disk *d, const struct xok_template *
     return free;
 }
 
-// ---- roots ---------------------------------------------------------------------------------------------------
+// ---- roots
+// ---------------------------------------------------------------------------------------------------
 u32 root_of(struct disk *d, u64 block)
 {
     u32 i = 0;
@@ -174,19 +180,22 @@ u32 root_of(struct disk *d, u64 block)
 bool root_owner(struct disk *d, u32 i, const struct who *w)
 {
     const struct xok_root_info *r = &d->info->root[i];
-    return w->depth <= r->depth && !memcmp(w->component, r->owner, w->depth * sizeof r->owner[0]) && w->rights & XOK_W;
+    return w->depth <= r->depth && !memcmp(w->component, r->owner, w->depth * sizeof r->owner[0]) &&
+           w->rights & XOK_W;
 }
 
 u32 root_owns(struct disk *d, u64 catalogue, struct xok_owns *out)
 {
     u32 n = 0;
     for (u32 i = 0; i < XOK_ROOTS; i++)
-        if (d->info->root[i].block && d->info->root[i].parent == catalogue && !(d->info->root[i].flags & XOK_ROOT_DAMAGED))
+        if (d->info->root[i].block && d->info->root[i].parent == catalogue &&
+            !(d->info->root[i].flags & XOK_ROOT_DAMAGED))
             out[n++] = (struct xok_owns){d->info->root[i].block, 1, d->info->root[i].type};
     return n;
 }
 
-// Access to a root block, which no metadata vouches for: its owner makes it, its own acl lets others see it.
+// Access to a root block, which no metadata vouches for: its owner makes it, its own acl lets
+// others see it.
 s64 root_vouch(struct disk *d, const struct who *w, u64 block, u8 op)
 {
     u32 p = cached(d, block), i = root_of(d, block);
@@ -200,7 +209,8 @@ s64 root_vouch(struct disk *d, const struct who *w, u64 block, u8 op)
 
 static void root_expose(struct disk *d, u32 i, const struct root_record *r, u64 parent)
 {
-    struct xok_root_info x = {.block = r->block, .parent = parent, .type = r->type, .depth = r->depth};
+    struct xok_root_info x = {
+        .block = r->block, .parent = parent, .type = r->type, .depth = r->depth};
     memcpy(x.name, r->name, sizeof x.name);
     memcpy(x.owner, r->owner, sizeof x.owner);
     d->info->root[i] = x;
@@ -211,8 +221,9 @@ bool root_load(struct disk *d, u32 i)
     struct root_record *r = root_at(d, i);
     if (!r->block)
         return true;
-    bool ok = name_ok(r->name) && r->depth <= 8 && r->block >= FIRST && r->block < d->info->blocks &&
-              r->type >= XOK_T_FIRST && r->type < XOK_T_XN && d->type[r->type].used;
+    bool ok = name_ok(r->name) && r->depth <= 8 && r->block >= FIRST &&
+              r->block < d->info->blocks && r->type >= XOK_T_FIRST && r->type < XOK_T_XN &&
+              d->type[r->type].used;
     struct root_record safe = *r;
     safe.depth = XN_MIN(safe.depth, 8u);
     root_expose(d, i, &safe, ROOTS + i / RECORDS);
@@ -227,8 +238,8 @@ static s64 root_create(const struct who *w, struct disk *d, const struct xok_roo
     struct root_record r = {.block = x->block, .type = x->type, .depth = w->depth};
     if (!(w->rights & XOK_A))
         return XOK_E_CAP;
-    if (!name_ok(x->name) || x->block >= d->info->blocks || x->type < XOK_T_FIRST || x->type >= XOK_T_XN ||
-        !d->type[x->type].used)
+    if (!name_ok(x->name) || x->block >= d->info->blocks || x->type < XOK_T_FIRST ||
+        x->type >= XOK_T_XN || !d->type[x->type].used)
         return XOK_E_ARG;
     if (d->map[x->block])
         return XOK_E_BUSY;
@@ -266,7 +277,8 @@ static s64 root_remove(const struct who *w, struct disk *d, const struct xok_roo
     if (!p || !(registry[p].flags & XOK_B_VALID))
         return XOK_E_CACHE;
     bool temp = d->info->root[i].parent == XOK_BLOCK_NONE;
-    u32 entry = temp ? p : cached(d, ROOTS + i / RECORDS), need = registry[p].deps ? deps[registry[p].deps].length : 0;
+    u32 entry = temp ? p : cached(d, ROOTS + i / RECORDS),
+        need = registry[p].deps ? deps[registry[p].deps].length : 0;
     if (registry[p].writes || registry[p].flags & XOK_B_READING)
         return XOK_E_BUSY;
     if (registry[p].tied != p)

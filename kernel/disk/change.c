@@ -1,6 +1,6 @@
-// disk_change: bytes of up to four metadata blocks, and what the caller says this does to ownership. Every
-// claim is checked against the map and the registry, the bytes are tried, the functions asked; only what
-// they confirm stays.
+// disk_change: bytes of up to four metadata blocks, and what the caller says this does to
+// ownership. Every claim is checked against the map and the registry, the bytes are tried, the
+// functions asked; only what they confirm stays.
 #include "disk/xn.h"
 
 static u8 saved[XOK_CHANGE_BLOCKS][XOK_BLOCK_SIZE];
@@ -18,10 +18,17 @@ struct change {
     u32 tried;                                          // targets whose bytes are in place
 };
 
-static bool is_meta(u32 type) { return type >= XOK_T_FIRST; }
-static bool type_ok(struct disk *d, u32 t) { return t == XOK_T_DATA || t == XOK_T_RESERVED || (is_meta(t) && d->type[t].used); }
+static bool is_meta(u32 type)
+{
+    return type >= XOK_T_FIRST;
+}
+static bool type_ok(struct disk *d, u32 t)
+{
+    return t == XOK_T_DATA || t == XOK_T_RESERVED || (is_meta(t) && d->type[t].used);
+}
 
-// ---- decode ----------------------------------------------------------------------------------------------
+// ---- decode
+// ----------------------------------------------------------------------------------------------
 static s64 targets_find(struct change *c, const struct xok_change *x)
 {
     for (u32 i = 0; i < c->targets; i++) {
@@ -74,26 +81,35 @@ static s64 claim_check(struct change *c, const struct xok_claim *k)
     bool one = k->count == 1;
     switch (k->kind) {
     case XOK_ALLOC: return all_are(d, k, XOK_T_FREE) ? 0 : XOK_E_BUSY;
-    case XOK_FREE: return !all_are(d, k, k->type) || (is_meta(k->type) && !one) ? XOK_E_OWNS : all_idle(d, k);
+    case XOK_FREE:
+        return !all_are(d, k, k->type) || (is_meta(k->type) && !one) ? XOK_E_OWNS : all_idle(d, k);
     case XOK_MOVE: return !all_are(d, k, k->type) || k->from == k->to ? XOK_E_OWNS : 0;
     case XOK_LINK:
     case XOK_UNLINK:
-        return !one || !is_meta(k->type) || !d->type[k->type].fn[XOK_UDF_REFCNT] || cached(d, k->block) != c->ppn[k->from] ||
+        return !one || !is_meta(k->type) || !d->type[k->type].fn[XOK_UDF_REFCNT] ||
+                       cached(d, k->block) != c->ppn[k->from] ||
                        registry[c->ppn[k->from]].type != k->type || k->from == k->to
                    ? XOK_E_OWNS
                    : 0;
     case XOK_RETYPE:
-        return k->from != k->to || is_meta(k->type) || is_meta(old) || old == k->type || !all_are(d, k, old) ? XOK_E_OWNS
-                                                                                                              : all_idle(d, k);
-    case XOK_ATTACH: return one && all_are(d, k, k->type) && root_detach(d, c->who, k->block, false) ? 0 : XOK_E_OWNS;
+        return k->from != k->to || is_meta(k->type) || is_meta(old) || old == k->type ||
+                       !all_are(d, k, old)
+                   ? XOK_E_OWNS
+                   : all_idle(d, k);
+    case XOK_ATTACH:
+        return one && all_are(d, k, k->type) && root_detach(d, c->who, k->block, false)
+                   ? 0
+                   : XOK_E_OWNS;
     default: return 0;
     }
 }
 
 static bool shares(const struct xok_claim *a, const struct xok_claim *b)
 {
-    bool edges = a->kind >= XOK_LINK && a->kind <= XOK_UNLINK && b->kind >= XOK_LINK && b->kind <= XOK_UNLINK;
-    return a->kind != XOK_TIE && b->kind != XOK_TIE && !edges && a->block < b->block + b->count && b->block < a->block + a->count;
+    bool edges = a->kind >= XOK_LINK && a->kind <= XOK_UNLINK && b->kind >= XOK_LINK &&
+                 b->kind <= XOK_UNLINK;
+    return a->kind != XOK_TIE && b->kind != XOK_TIE && !edges && a->block < b->block + b->count &&
+           b->block < a->block + a->count;
 }
 
 // A target that an earlier claim freed is gone.
@@ -102,7 +118,8 @@ static bool names_freed(const struct change *c, u32 claim)
     const struct xok_claim *k = &c->claim[claim];
     for (u32 i = 0; i <= claim; i++) {
         u32 p = c->claim[i].kind == XOK_FREE ? cached(c->d, c->claim[i].block) : 0;
-        if (p && is_meta(c->claim[i].type) && (p == c->ppn[k->from] || (k->kind != XOK_FREE && p == c->ppn[k->to])))
+        if (p && is_meta(c->claim[i].type) &&
+            (p == c->ppn[k->from] || (k->kind != XOK_FREE && p == c->ppn[k->to])))
             return true;
     }
     return false;
@@ -122,7 +139,8 @@ static s64 claims_check(struct change *c)
         if (k->kind == XOK_TIE)
             continue;
         u64 blocks = c->d->info->blocks;
-        if (!k->count || k->block >= blocks || k->count > blocks - k->block || k->type >= XOK_T_XN || !type_ok(c->d, k->type))
+        if (!k->count || k->block >= blocks || k->count > blocks - k->block ||
+            k->type >= XOK_T_XN || !type_ok(c->d, k->type))
             return XOK_E_ARG;
         if (k->count > XOK_CHANGE_COVER || (cover += k->count) > XOK_CHANGE_COVER)
             return XOK_E_ARG;
@@ -166,7 +184,8 @@ static s64 room_check(struct change *c)
     for (u32 i = 0; i < c->claims && t.total <= XOK_TIED_MAX; i++) {
         const struct xok_claim *k = &c->claim[i];
         u32 child = k->kind == XOK_FREE && is_meta(k->type) ? cached(c->d, k->block) : 0;
-        bool ties = k->kind == XOK_LINK || k->kind == XOK_UNLINK || k->kind == XOK_TIE || (child && (ring_size(child) > 1 || is_target(c, child))) ||
+        bool ties = k->kind == XOK_LINK || k->kind == XOK_UNLINK || k->kind == XOK_TIE ||
+                    (child && (ring_size(child) > 1 || is_target(c, child))) ||
                     (k->kind == XOK_MOVE && !dep_fresh(c->ppn[k->from], k->block, k->count));
         if (ties) {
             tie_count(&t, c->ppn[k->from]);
@@ -184,7 +203,8 @@ static s64 room_check(struct change *c)
     return deps_free < total ? XOK_E_FULL : 0;
 }
 
-// ---- try ------------------------------------------------------------------------------------------------------
+// ---- try
+// ------------------------------------------------------------------------------------------------------
 static const u8 *mods_apply(struct change *c, u32 target)
 {
     u8 *page = xn_page(c->ppn[target]);
@@ -247,7 +267,8 @@ static s64 freed_check(struct change *c)
     return 0;
 }
 
-// ---- perform ------------------------------------------------------------------------------------------------------
+// ---- perform
+// ------------------------------------------------------------------------------------------------------
 static void uncache(struct disk *d, const struct xok_claim *k)
 {
     for (u32 i = 0; i < k->count; i++) {
@@ -262,7 +283,8 @@ static void free_perform(struct change *c, const struct xok_claim *k)
     struct disk *d = c->d;
     u32 p = c->ppn[k->from], child = is_meta(k->type) ? cached(d, k->block) : 0;
     bool alone = !registry[p].writes && (!child || registry[child].tied == child);
-    bool now = alone && (dep_fresh(p, k->block, k->count) || (registry[p].flags & XOK_B_FLOATING && registry[p].tied == p));
+    bool now = alone && (dep_fresh(p, k->block, k->count) ||
+                         (registry[p].flags & XOK_B_FLOATING && registry[p].tied == p));
     if (child) {
         if (registry[child].tied != child)
             ring_join(p, child);
@@ -308,7 +330,9 @@ static void claim_perform(struct change *c, const struct xok_claim *k)
     case XOK_RETYPE:
         uncache(d, k);
         for (u32 i = 0; i < k->count; i++)
-            d->map[k->block + i] = k->type | (k->type == XOK_T_RESERVED ? XOK_MAP_UNINIT : d->map[k->block + i] & XOK_MAP_UNINIT);
+            d->map[k->block + i] =
+                k->type | (k->type == XOK_T_RESERVED ? XOK_MAP_UNINIT
+                                                     : d->map[k->block + i] & XOK_MAP_UNINIT);
         dep_recheck(to, k->block, k->count);
         if (!dep_fresh(to, k->block, k->count))
             dep_add(to, DEP_ADD, k->block, k->count, DEP_MAYBE);
@@ -331,17 +355,23 @@ static void perform(struct change *c)
         u32 ppn = c->ppn[i], sector = c->d->info->sector;
         u64 block = XOK_BLOCK_NUMBER(registry[ppn].block);
         entry_dirty(c->d, ppn);
-        if (c->from[i] < c->to[i] && c->from[i] / sector != (c->to[i] - 1) / sector && !(c->d->map[block] & XOK_MAP_UNINIT))
+        if (c->from[i] < c->to[i] && c->from[i] / sector != (c->to[i] - 1) / sector &&
+            !(c->d->map[block] & XOK_MAP_UNINIT))
             registry[ppn].flags |= XOK_B_ATOMIC;
     }
     for (u32 i = 0; i < c->claims; i++)
         claim_perform(c, &c->claim[i]);
 }
 
-s64 xn_change(const struct who *w, const struct xok_change *x, const struct xok_mod *mods, const struct xok_claim *claims,
-              const u8 *bytes)
+s64 xn_change(const struct who *w, const struct xok_change *x, const struct xok_mod *mods,
+              const struct xok_claim *claims, const u8 *bytes)
 {
-    struct change c = {.who = w, .targets = x->blocks, .mods = x->mods, .claims = x->claims, .mod = mods, .claim = claims,
+    struct change c = {.who = w,
+                       .targets = x->blocks,
+                       .mods = x->mods,
+                       .claims = x->claims,
+                       .mod = mods,
+                       .claim = claims,
                        .bytes = bytes};
     if (x->disk >= XOK_DISK_MAX || !x->blocks || x->blocks > XOK_CHANGE_BLOCKS)
         return XOK_E_ARG;

@@ -1,5 +1,6 @@
-// Ordering: what a cached block came to own, or stopped owning, since it was last durable. A block may be
-// written once all that was added is initialised; what was removed is free once the write is durable.
+// Ordering: what a cached block came to own, or stopped owning, since it was last durable. A block
+// may be written once all that was added is initialised; what was removed is free once the write is
+// durable.
 #include "disk/xn.h"
 
 struct dep *deps;
@@ -49,8 +50,8 @@ bool dep_room(u32 ppn, u32 n)
 void dep_add(u32 ppn, u8 kind, u64 block, u32 count, u8 flags)
 {
     struct dep *h = &deps[registry[ppn].deps];
-    if (registry[ppn].deps && h->kind == kind && h->flags == flags && h->block + h->count == block &&
-        h->count + count > count) {
+    if (registry[ppn].deps && h->kind == kind && h->flags == flags &&
+        h->block + h->count == block && h->count + count > count) {
         h->count += count;
         return;
     }
@@ -81,9 +82,11 @@ void dep_subtract(u32 ppn, u64 block, u32 count)
             continue;
         }
         u64 end = e->block + e->count, after = block + count;
-        bool head = e->block < block, tail = end > after;
+        bool head = e->block<block, tail = end> after;
         if (head && tail) {
-            push(ppn, (struct dep){.block = after, .count = end - after, .kind = DEP_ADD, .flags = e->flags});
+            push(ppn,
+                 (struct dep){
+                     .block = after, .count = end - after, .kind = DEP_ADD, .flags = e->flags});
             if (at == &registry[ppn].deps)
                 at = &deps[*at].next;
         }
@@ -126,8 +129,8 @@ static void extent_free(struct disk *d, u64 block, u32 count)
         block_free(d, block + i);
 }
 
-// The child is freed: what it stopped owning is free as soon as nothing on the disk leads there: when the
-// parent is durable, or now if the child was never reachable.
+// The child is freed: what it stopped owning is free as soon as nothing on the disk leads there:
+// when the parent is durable, or now if the child was never reachable.
 void dep_inherit(struct disk *d, u32 parent, u32 child, bool fresh)
 {
     while (registry[child].deps) {
@@ -182,8 +185,8 @@ void settle_entry(struct disk *d, u32 ppn)
     d->map[block] &= ~XOK_MAP_UNINIT;
     for (u32 *at = &registry[ppn].deps; *at;) {
         struct dep *e = &deps[*at];
-        bool keep = !(e->flags & DEP_SENT) ||
-                    (registry[ppn].flags & XOK_B_FLOATING && e->kind == DEP_ADD && e->checked < e->count);
+        bool keep = !(e->flags & DEP_SENT) || (registry[ppn].flags & XOK_B_FLOATING &&
+                                               e->kind == DEP_ADD && e->checked < e->count);
         if (keep) {
             at = &e->next;
             continue;

@@ -1,10 +1,10 @@
-// XN's own blocks as they are on the disk, little-endian. Superblock, then the catalogue: two blocks of types,
-// eight of roots; two journal slots; then everybody's blocks.
+// XN's own blocks as they are on the disk, little-endian. Superblock, then the catalogue: two
+// blocks of types, eight of roots; two journal slots; then everybody's blocks.
 #ifndef XN_FORMAT_H
 #define XN_FORMAT_H
 #include "disk/xn.h"
 
-#define SUPER_MAGIC 0x31304e584b4f58ul   // "XOKXN01"
+#define SUPER_MAGIC 0x31304e584b4f58ul     // "XOKXN01"
 #define JOURNAL_MAGIC 0x4c4e4a4e584b4f58ul // "XOKXNJNL"
 
 struct super_block {
@@ -36,7 +36,10 @@ struct journal_block {
     u64 block[XOK_GROUP_MAX];
 };
 enum { RECORDS = XOK_BLOCK_SIZE / 128 };
-_Static_assert(sizeof(struct type_record) == 128 && sizeof(struct root_record) == 128, "records are 128 bytes");
-_Static_assert(XOK_ROOTS == ROOT_BLOCKS * RECORDS && XOK_T_COUNT == TYPE_BLOCKS * RECORDS, "one record each");
-_Static_assert(JOURNAL == ROOTS + ROOT_BLOCKS && FIRST == JOURNAL + 2 * SLOT_BLOCKS, "one after the other");
+_Static_assert(sizeof(struct type_record) == 128 && sizeof(struct root_record) == 128,
+               "records are 128 bytes");
+_Static_assert(XOK_ROOTS == ROOT_BLOCKS * RECORDS && XOK_T_COUNT == TYPE_BLOCKS * RECORDS,
+               "one record each");
+_Static_assert(JOURNAL == ROOTS + ROOT_BLOCKS && FIRST == JOURNAL + 2 * SLOT_BLOCKS,
+               "one after the other");
 #endif

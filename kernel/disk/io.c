@@ -6,7 +6,8 @@ static struct req pool[REQUESTS], *pool_free;
 static bool pool_ready;
 static u32 pool_left;
 
-// ---- requests ----------------------------------------------------------------------------------------------
+// ---- requests
+// ----------------------------------------------------------------------------------------------
 static void pool_init(void)
 {
     for (u32 i = 0; !pool_ready && i < REQUESTS; i++) {
@@ -87,10 +88,11 @@ void xn_complete(struct req *r, bool ok)
     xn_changed(d);
 }
 
-// ---- flushes ------------------------------------------------------------------------------------------------
-// A flush makes durable what was complete when it was submitted. Whoever asks waits for a round: the writes
-// under way are let finish (they carry the other parity), then the device is flushed. Who asks meanwhile
-// waits for the next round.
+// ---- flushes
+// ------------------------------------------------------------------------------------------------
+// A flush makes durable what was complete when it was submitted. Whoever asks waits for a round:
+// the writes under way are let finish (they carry the other parity), then the device is flushed.
+// Who asks meanwhile waits for the next round.
 static void round_start(struct disk *d);
 
 static void round_done(struct disk *d, bool ok)
@@ -118,7 +120,10 @@ static void round_done(struct disk *d, bool ok)
     round_start(d);
 }
 
-static void flush_done(struct req *r, bool ok) { round_done(r->disk, ok); }
+static void flush_done(struct req *r, bool ok)
+{
+    round_done(r->disk, ok);
+}
 
 static void flush_issue(struct disk *d)
 {
@@ -166,7 +171,8 @@ void flush_for_group(struct disk *d)
     round_start(d);
 }
 
-// ---- what became of a block --------------------------------------------------------------------------------
+// ---- what became of a block
+// --------------------------------------------------------------------------------
 void written(struct disk *d, u32 ppn, bool ok)
 {
     struct xok_block *b = &registry[ppn];
@@ -211,7 +217,8 @@ static void discard_done(struct req *r, bool ok)
         block_free(r->disk, r->block + i);
 }
 
-// ---- lists ----------------------------------------------------------------------------------------------------
+// ---- lists
+// ----------------------------------------------------------------------------------------------------
 struct list { // one call
     const struct who *who;
     struct disk *d;
@@ -225,7 +232,10 @@ struct list { // one call
 };
 enum { QUEUED = 1 };
 
-static bool is_meta(u32 type) { return type >= XOK_T_FIRST; }
+static bool is_meta(u32 type)
+{
+    return type >= XOK_T_FIRST;
+}
 
 static void close_request(struct list *l)
 {
@@ -238,7 +248,8 @@ static s64 enqueue(struct list *l, u8 op, u64 block, u32 page, u32 entry, bool d
 {
     static void (*const done[])(struct req *, bool) = {read_done, write_done, NULL, discard_done};
     struct req *r = l->open;
-    if (r && (r->op != op || r->block + r->count != block || r->count == SEGMENTS || r->durable != durable)) {
+    if (r && (r->op != op || r->block + r->count != block || r->count == SEGMENTS ||
+              r->durable != durable)) {
         close_request(l);
         r = NULL;
     }
@@ -265,7 +276,10 @@ static s64 vouch(struct list *l, const struct xok_io *o, u32 rights, u32 *type, 
         u32 i = root_of(d, o->block);
         *type = d->map[o->block] & XOK_MAP_TYPE;
         *floating = true;
-        return i < XOK_ROOTS && d->info->root[i].parent == XOK_BLOCK_NONE && root_owner(d, i, l->who) ? 0 : XOK_E_CAP;
+        return i < XOK_ROOTS && d->info->root[i].parent == XOK_BLOCK_NONE &&
+                       root_owner(d, i, l->who)
+                   ? 0
+                   : XOK_E_CAP;
     }
     u32 p = o->parent < d->info->blocks ? cached(d, o->parent) : 0;
     if (!p || !(registry[p].flags & XOK_B_VALID))
@@ -273,7 +287,8 @@ static s64 vouch(struct list *l, const struct xok_io *o, u32 rights, u32 *type, 
     if (!is_meta(registry[p].type) || o->at >= XOK_BLOCK_SIZE)
         return XOK_E_ARG;
     *floating = registry[p].flags & XOK_B_FLOATING;
-    bool known = o->parent == l->parent && o->at == l->at && o->block - l->tuple.block < l->tuple.count;
+    bool known =
+        o->parent == l->parent && o->at == l->at && o->block - l->tuple.block < l->tuple.count;
     if (!known && !owns_child(d, p, o->at, o->block, &l->tuple))
         return XOK_E_OWNS;
     if (!known)
@@ -295,7 +310,8 @@ static s64 vouch(struct list *l, const struct xok_io *o, u32 rights, u32 *type, 
     return 0;
 }
 
-// A page for a block that comes into the registry. Data in a page of the caller's own: it may write it anyway.
+// A page for a block that comes into the registry. Data in a page of the caller's own: it may write
+// it anyway.
 static s64 page_for(struct list *l, const struct xok_io *o, bool lent, bool zero, u32 *ppn)
 {
     *ppn = o->ppn;
@@ -348,7 +364,8 @@ static s64 io_read(struct list *l, const struct xok_io *o)
     if (r)
         return r;
     entry_insert(l->d, o->block, ppn, type,
-                 XOK_B_READING | (lent ? XOK_B_LENT : 0) | (floating && is_meta(type) ? XOK_B_FLOATING : 0));
+                 XOK_B_READING | (lent ? XOK_B_LENT : 0) |
+                     (floating && is_meta(type) ? XOK_B_FLOATING : 0));
     return enqueue(l, REQ_READ, o->block, ppn, ppn, false);
 }
 
@@ -374,7 +391,8 @@ static s64 io_new(struct list *l, const struct xok_io *o)
     if (!lent)
         xn_page_allow(l->who, ppn, meta ? XOK_R : XOK_R | XOK_W);
     entry_insert(l->d, o->block, ppn, type,
-                 XOK_B_VALID | XOK_B_DIRTY | (lent ? XOK_B_LENT : 0) | (floating && meta ? XOK_B_FLOATING : 0));
+                 XOK_B_VALID | XOK_B_DIRTY | (lent ? XOK_B_LENT : 0) |
+                     (floating && meta ? XOK_B_FLOATING : 0));
     return 0;
 }
 
@@ -456,7 +474,8 @@ static s64 io_drop(struct list *l, u32 p)
     settle_now(l->d, p);
     if (b->flags & (XOK_B_DIRTY | XOK_B_SETTLING | XOK_B_FLOATING))
         return XOK_E_TAINT;
-    if (b->writes || b->deps || b->tied != p || b->flags & (XOK_B_READING | XOK_B_PINNED) || xn_page_shared(p))
+    if (b->writes || b->deps || b->tied != p || b->flags & (XOK_B_READING | XOK_B_PINNED) ||
+        xn_page_shared(p))
         return XOK_E_BUSY;
     entry_remove(l->d, p);
     return 0;
@@ -494,7 +513,8 @@ static s64 io_settle(struct list *l, u32 p)
     if (!(b->flags & XOK_B_FLOATING))
         return 0;
     settle_now(l->d, p);
-    if (b->flags & (XOK_B_DIRTY | XOK_B_SETTLING) || b->writes || l->d->map[XOK_BLOCK_NUMBER(b->block)] & XOK_MAP_UNINIT)
+    if (b->flags & (XOK_B_DIRTY | XOK_B_SETTLING) || b->writes ||
+        l->d->map[XOK_BLOCK_NUMBER(b->block)] & XOK_MAP_UNINIT)
         return XOK_E_TAINT;
     s64 r = order_check(l->d, p, p);
     if (r)
@@ -517,7 +537,8 @@ static s64 io_one(struct list *l, const struct xok_io *o)
         return io_flush(l);
     if (o->block >= l->d->info->blocks)
         return XOK_E_ARG;
-    bool changes = (1u << o->op) & (1u << XOK_IO_NEW | 1u << XOK_IO_WRITE | 1u << XOK_IO_DIRTY | 1u << XOK_IO_DISCARD);
+    bool changes = (1u << o->op) & (1u << XOK_IO_NEW | 1u << XOK_IO_WRITE | 1u << XOK_IO_DIRTY |
+                                    1u << XOK_IO_DISCARD);
     if (changes && l->d->info->features & XOK_DISK_READONLY)
         return XOK_E_IO;
     u32 p = cached(l->d, o->block);

@@ -1,7 +1,8 @@
-// Writing several blocks together, or one block untorn. Copies go to one of two journal slots with a
-// descriptor; once that is durable the blocks go to their places. While a slot is intact a mount would write its
-// blocks again, so those blocks go through the journal as long as it holds them (XOK_B_JOURNALED). The flush
-// of each group also covers the blocks of the group before in their places, whose slot the next one takes.
+// Writing several blocks together, or one block untorn. Copies go to one of two journal slots with
+// a descriptor; once that is durable the blocks go to their places. While a slot is intact a mount
+// would write its blocks again, so those blocks go through the journal as long as it holds them
+// (XOK_B_JOURNALED). The flush of each group also covers the blocks of the group before in their
+// places, whose slot the next one takes.
 #include "disk/xn.h"
 #include "disk/format.h"
 
@@ -15,7 +16,10 @@ u64 checksum(u64 sum, const void *data, u64 len)
     return sum;
 }
 
-static u64 bloom_bit(u64 block) { return 1ul << (block * 0x9e3779b97f4a7c15ul >> 58); }
+static u64 bloom_bit(u64 block)
+{
+    return 1ul << (block * 0x9e3779b97f4a7c15ul >> 58);
+}
 
 bool group_past(struct disk *d, u64 block)
 {
@@ -84,7 +88,8 @@ s64 group_add(struct disk *d, const struct who *w, u32 ppn, u64 word)
 {
     struct group *g = &d->group;
     u32 first = g->count, p = ppn;
-    if (g->state == GROUP_BUSY || (g->state == GROUP_FILLING && g->count + ring_size(ppn) > XOK_GROUP_MAX))
+    if (g->state == GROUP_BUSY ||
+        (g->state == GROUP_FILLING && g->count + ring_size(ppn) > XOK_GROUP_MAX))
         return XOK_E_AGAIN;
     do {
         s64 r = member_check(d, w, p, ppn);
@@ -159,7 +164,8 @@ static void failed(struct disk *d)
     finished(d);
 }
 
-// The journal is durable: so are the blocks, whatever happens. They go to their places, neighbours together.
+// The journal is durable: so are the blocks, whatever happens. They go to their places, neighbours
+// together.
 void group_flushed(struct disk *d, bool ok)
 {
     struct group *g = &d->group;

@@ -1,10 +1,25 @@
-// Making a disk usable, in bounded steps that the caller repeats: format; mount, which finishes what the
-// journal holds, loads the templates and finds by their functions alone what every root owns; unmount.
+// Making a disk usable, in bounded steps that the caller repeats: format; mount, which finishes
+// what the journal holds, loads the templates and finds by their functions alone what every root
+// owns; unmount.
 #include "disk/format.h"
 
 enum { STACK = 8192, BATCH = 32, FRAMES = SLOT_BLOCKS, DROP_STEP = 16384 };
-enum phase { P_SUPER, P_HEADS, P_SLOT, P_REPLAY, P_CLEAR, P_CLEARED, P_CLEAR_NEXT, P_CATALOGUE, P_CODE, P_ROOT, P_SCAN,
-             P_FORMAT, P_FORMATTED, P_DROP };
+enum phase {
+    P_SUPER,
+    P_HEADS,
+    P_SLOT,
+    P_REPLAY,
+    P_CLEAR,
+    P_CLEARED,
+    P_CLEAR_NEXT,
+    P_CATALOGUE,
+    P_CODE,
+    P_ROOT,
+    P_SCAN,
+    P_FORMAT,
+    P_FORMATTED,
+    P_DROP
+};
 
 struct mount {
     struct disk *d; // NULL: idle
@@ -12,7 +27,7 @@ struct mount {
     u32 inflight;
     bool failed, started;
     u32 frame[FRAMES];
-    bool bad[FRAMES];     // could not be read
+    bool bad[FRAMES]; // could not be read
     u32 slot, slots, order[2];
     u32 type, root;
     // Metadata blocks found, not yet looked at. What does not fit stays marked UNINIT in the map.
@@ -20,13 +35,15 @@ struct mount {
     u32 depth, batched;
     bool overflow;
     u64 cursor;
-    u64 secret, edges;    // of this root: sum over references minus sum over counts, each times a random of the block
+    u64 secret, edges; // of this root: sum over references minus sum over counts, each times a
+                       // random of the block
     bool damaged;
 };
 static struct mount m;
 static struct xok_owns found[XOK_OWNS_MAX];
 
-// ---- reading and writing with m's frames -----------------------------------------------------------------
+// ---- reading and writing with m's frames
+// -----------------------------------------------------------------
 static void arrived(struct req *r, bool ok)
 {
     m.inflight--;
@@ -55,7 +72,10 @@ static void flush(void)
         transfer(REQ_FLUSH, 0, 0, 0);
 }
 
-static void *frame(u32 i) { return xn_page(m.frame[i]); }
+static void *frame(u32 i)
+{
+    return xn_page(m.frame[i]);
+}
 
 static bool begin(struct disk *d, enum phase phase)
 {
@@ -90,7 +110,8 @@ static void forget(struct disk *d)
     memset(&d->group, 0, sizeof d->group);
 }
 
-// ---- the map ---------------------------------------------------------------------------------------------------
+// ---- the map
+// ---------------------------------------------------------------------------------------------------
 static u64 fingerprint(u64 block)
 {
     u64 x = (block + m.secret) * 0x9e3779b97f4a7c15ul;
@@ -207,7 +228,8 @@ static s64 root_step(struct disk *d)
     return end(XOK_DISK_READY, 0);
 }
 
-// ---- super block, journal, catalogue -----------------------------------------------------------------------------
+// ---- super block, journal, catalogue
+// -----------------------------------------------------------------------------
 static u64 super_sum(struct super_block *s)
 {
     u64 was = s->sum;
@@ -220,8 +242,8 @@ static u64 super_sum(struct super_block *s)
 static bool super_ok(struct disk *d)
 {
     struct super_block *s = frame(0);
-    return s->magic == SUPER_MAGIC && s->sum == super_sum(s) && s->blocks > FIRST && s->blocks <= d->info->blocks &&
-           s->first == FIRST;
+    return s->magic == SUPER_MAGIC && s->sum == super_sum(s) && s->blocks > FIRST &&
+           s->blocks <= d->info->blocks && s->first == FIRST;
 }
 
 // The slot in the frames is whole, and what it holds lies where file systems' blocks do.
@@ -279,15 +301,16 @@ static s64 catalogue_start(struct disk *d)
     return 0;
 }
 
-// Loads the templates one after the other. One that does not load leaves the roots that use it damaged.
+// Loads the templates one after the other. One that does not load leaves the roots that use it
+// damaged.
 static s64 code_step(struct disk *d)
 {
     for (; m.type < XOK_T_XN; m.type++) {
         u64 block;
         u32 blocks;
         bool there = type_code(d, m.type, &block, &blocks);
-        bool sane = there && blocks <= XOK_CODE_MAX / XOK_BLOCK_SIZE && block >= FIRST && block < d->info->blocks &&
-                    blocks <= d->info->blocks - block;
+        bool sane = there && blocks <= XOK_CODE_MAX / XOK_BLOCK_SIZE && block >= FIRST &&
+                    block < d->info->blocks && blocks <= d->info->blocks - block;
         for (u32 i = 0; sane && i < blocks; i++)
             sane = !d->map[block + i] || m.started;
         if (!sane)
@@ -350,11 +373,13 @@ static s64 step(struct disk *d)
         m.phase = m.slots ? P_SLOT : P_CATALOGUE;
         if (m.slots && d->info->features & XOK_DISK_READONLY)
             return end(XOK_DISK_BAD, XOK_E_IO); // it must be finished first
-        transfer(REQ_READ, m.slots ? JOURNAL + m.order[0] * SLOT_BLOCKS : TYPES, m.slots ? SLOT_BLOCKS : JOURNAL - TYPES, 0);
+        transfer(REQ_READ, m.slots ? JOURNAL + m.order[0] * SLOT_BLOCKS : TYPES,
+                 m.slots ? SLOT_BLOCKS : JOURNAL - TYPES, 0);
         return XOK_E_AGAIN;
     case P_SLOT:
         m.phase = P_REPLAY;
-        if (m.failed || !slot_ok(d)) { // a slot that cannot be read was not whole: nothing depends on it
+        if (m.failed ||
+            !slot_ok(d)) { // a slot that cannot be read was not whole: nothing depends on it
             m.failed = false;
             return 0;
         }
@@ -372,7 +397,8 @@ static s64 step(struct disk *d)
             m.phase = P_CLEAR;
         }
         return XOK_E_AGAIN;
-    case P_CLEAR: // the older slot first: were it alone intact after a crash, it would undo the newer
+    case P_CLEAR: // the older slot first: were it alone intact after a crash, it would undo the
+                  // newer
         if (m.failed)
             return end(XOK_DISK_BAD, XOK_E_IO);
         memset(frame(0), 0, XOK_BLOCK_SIZE);
@@ -460,7 +486,10 @@ s64 xn_format(const struct who *w, struct disk *d)
     for (u32 i = 0; i <= JOURNAL; i++)
         memset(frame(i), 0, XOK_BLOCK_SIZE);
     struct super_block *s = frame(0);
-    *s = (struct super_block){.magic = SUPER_MAGIC, .blocks = d->capacity, .first = FIRST, .id = {xn_random(), xn_random()}};
+    *s = (struct super_block){.magic = SUPER_MAGIC,
+                              .blocks = d->capacity,
+                              .first = FIRST,
+                              .id = {xn_random(), xn_random()}};
     s->sum = super_sum(s);
     transfer(REQ_WRITE, SUPER, JOURNAL + 1, 0);
     transfer(REQ_WRITE, JOURNAL + SLOT_BLOCKS, 1, 1);

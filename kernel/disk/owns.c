@@ -4,7 +4,8 @@
 s64 function_run(struct disk *d, u32 type, u32 kind, struct xok_udf *u, bool *ok)
 {
     s64 r = 0;
-    *ok = d->type[type].used && d->type[type].fn[kind] && xn_code_call(d->type[type].fn[kind], kind, u, &r);
+    *ok = d->type[type].used && d->type[type].fn[kind] &&
+          xn_code_call(d->type[type].fn[kind], kind, u, &r);
     return r;
 }
 
@@ -16,11 +17,17 @@ static bool tuple_ok(struct disk *d, const struct xok_owns *o)
 }
 
 // One part; 0 if the function refuses or what it says makes no sense.
-static bool owns_part(struct disk *d, u32 type, const u8 *page, u32 index, struct xok_owns *out, u32 room, u32 *n)
+static bool owns_part(struct disk *d, u32 type, const u8 *page, u32 index, struct xok_owns *out,
+                      u32 room, u32 *n)
 {
     const struct type *t = &d->type[type];
-    struct xok_udf u = {.head = page, .head_len = t->head, .part = page + t->head + index * t->part,
-                        .part_len = t->part, .index = index, .room = room, .out = out};
+    struct xok_udf u = {.head = page,
+                        .head_len = t->head,
+                        .part = page + t->head + index * t->part,
+                        .part_len = t->part,
+                        .index = index,
+                        .room = room,
+                        .out = out};
     bool ok;
     s64 r = function_run(d, type, XOK_UDF_OWNS, &u, &ok);
     if (!ok || r < 0 || r > room)
@@ -111,9 +118,10 @@ bool acl_ok(struct disk *d, u32 ppn, u32 op, const struct who *w, struct xok_udf
     return function_run(d, type, XOK_UDF_ACL, u, &ok) && ok;
 }
 
-// ---- differences -----------------------------------------------------------------------------------------
-// A multiset of (type, block) is a step function over block numbers. Two are equal when the heights of all
-// steps cancel, position by position.
+// ---- differences
+// ----------------------------------------------------------------------------------------- A
+// multiset of (type, block) is a step function over block numbers. Two are equal when the heights
+// of all steps cancel, position by position.
 static struct step {
     u64 key;
     s64 delta;
@@ -198,8 +206,8 @@ static void step_claim(struct disk *d, const struct xok_claim *c, u32 target)
     }
 }
 
-bool owns_differ_as(struct disk *d, const struct xok_owns *a, u32 na, const struct xok_owns *b, u32 nb,
-                    const struct xok_claim *claims, u32 nclaims, u32 target)
+bool owns_differ_as(struct disk *d, const struct xok_owns *a, u32 na, const struct xok_owns *b,
+                    u32 nb, const struct xok_claim *claims, u32 nclaims, u32 target)
 {
     for (; na && nb && same(a, b); na--, nb--)
         a++, b++;

@@ -1,5 +1,5 @@
-// The registry of cached blocks: an entry a page, found by block through a hash; rings of blocks that are
-// written together; queues of blocks that wait to be durable.
+// The registry of cached blocks: an entry a page, found by block through a hash; rings of blocks
+// that are written together; queues of blocks that wait to be durable.
 #include "disk/xn.h"
 
 struct disk disks[XOK_DISK_MAX];
@@ -7,8 +7,8 @@ struct xok_block *registry;
 u64 registry_pages;
 struct xok_registry_info *hash;
 
-void registry_init(struct xok_block *entries, u64 pages, struct xok_registry_info *h, u32 bits, struct dep *pool,
-                   u32 nodes)
+void registry_init(struct xok_block *entries, u64 pages, struct xok_registry_info *h, u32 bits,
+                   struct dep *pool, u32 nodes)
 {
     registry = entries, registry_pages = pages, hash = h, deps = pool;
     hash->bits = bits;
@@ -21,7 +21,10 @@ void registry_init(struct xok_block *entries, u64 pages, struct xok_registry_inf
     deps_free = nodes - 1;
 }
 
-static u32 *bucket_of(u64 block) { return &hash->bucket[xok_block_hash(block, hash->bits)]; }
+static u32 *bucket_of(u64 block)
+{
+    return &hash->bucket[xok_block_hash(block, hash->bits)];
+}
 
 u32 cached(struct disk *d, u64 block)
 {
@@ -37,7 +40,8 @@ void entry_insert(struct disk *d, u64 block, u32 ppn, u8 type, u16 flags)
     u32 *bucket = bucket_of(XOK_BLOCK(d->index, block));
     if (group_past(d, block))
         flags |= XOK_B_JOURNALED;
-    registry[ppn] = (struct xok_block){.next = *bucket, .tied = ppn, .type = type, .flags = flags & ~XOK_B_DIRTY};
+    registry[ppn] = (struct xok_block){
+        .next = *bucket, .tied = ppn, .type = type, .flags = flags & ~XOK_B_DIRTY};
     __atomic_store_n(&registry[ppn].block, XOK_BLOCK(d->index, block), __ATOMIC_RELEASE);
     __atomic_store_n(bucket, ppn, __ATOMIC_RELEASE);
     hash->cached++;
@@ -77,7 +81,8 @@ void entry_clean(struct disk *d, u32 ppn)
     registry[ppn].flags &= ~XOK_B_DIRTY;
 }
 
-// ---- queues: XOK_B_SETTLING says that the entry is in one of the disk's three ----------------------------
+// ---- queues: XOK_B_SETTLING says that the entry is in one of the disk's three
+// ----------------------------
 void queue_put(struct disk *d, u32 *list, u32 ppn)
 {
     struct xok_block *b = &registry[ppn];
@@ -99,12 +104,15 @@ void queue_take(struct disk *d, u32 ppn)
     if (b->before)
         registry[b->before].after = b->after;
     else
-        *(d->done_list == ppn ? &d->done_list : d->covered_list == ppn ? &d->covered_list : &d->settle_list) = b->after;
+        *(d->done_list == ppn      ? &d->done_list
+          : d->covered_list == ppn ? &d->covered_list
+                                   : &d->settle_list) = b->after;
     b->after = b->before = 0;
     b->flags &= ~XOK_B_SETTLING;
 }
 
-// ---- rings: circular lists of at most XOK_TIED_MAX ---------------------------------------------------------
+// ---- rings: circular lists of at most XOK_TIED_MAX
+// ---------------------------------------------------------
 u32 ring_size(u32 ppn)
 {
     u32 n = 1;
@@ -123,7 +131,10 @@ bool ring_has(u32 ring, u32 ppn)
     }
 }
 
-bool ring_fits(u32 a, u32 b) { return ring_has(a, b) || ring_size(a) + ring_size(b) <= XOK_TIED_MAX; }
+bool ring_fits(u32 a, u32 b)
+{
+    return ring_has(a, b) || ring_size(a) + ring_size(b) <= XOK_TIED_MAX;
+}
 
 void ring_join(u32 a, u32 b)
 {

@@ -1,6 +1,7 @@
-// Power loss: a random workload on the toy file system, then the disk as it could be at any moment of it, writes
-// dropped, reordered and torn; each is mounted and must be whole, with all that was synced, nothing twice, and
-// nobody's old content. Also I/O errors, and images with random damage. XN_STATES: crash states (2400).
+// Power loss: a random workload on the toy file system, then the disk as it could be at any moment
+// of it, writes dropped, reordered and torn; each is mounted and must be whole, with all that was
+// synced, nothing twice, and nobody's old content. Also I/O errors, and images with random damage.
+// XN_STATES: crash states (2400).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,9 +17,10 @@ static u64 rnd(u64 n)
     return seed % n;
 }
 
-// ---- the model -----------------------------------------------------------------------------------------
-static struct file { // by id
-    u32 dir, slot;   // dir 0: gone
+// ---- the model
+// -----------------------------------------------------------------------------------------
+static struct file {  // by id
+    u32 dir, slot;    // dir 0: gone
     u64 synced, gone; // log positions: durable from, removal began
 } files[FILES];
 static u64 next_id, dirs[DIRS]; // dirs[0]: the root; others 0 or a block
@@ -128,7 +130,8 @@ static void node_do(void)
     } else if (node_edges[n] < 4 && rnd(2)) {
         node_edges[n] += !toy_link(0, disk, dirs[0], 40 + 4 * n + node_edges[n], nodes[n], true);
     } else if (node_edges[n] > 1) {
-        node_edges[n] -= !toy_link(0, disk, dirs[0], 40 + 4 * n + node_edges[n] - 1, nodes[n], false);
+        node_edges[n] -=
+            !toy_link(0, disk, dirs[0], 40 + 4 * n + node_edges[n] - 1, nodes[n], false);
     } else if (!toy_free(0, disk, dirs[0], 40 + 4 * n)) {
         nodes[n] = 0;
     }
@@ -139,7 +142,8 @@ static void attach_do(void)
 {
     u32 slot = slot_free(dirs[0]), d = 1 + rnd(DIRS - 1);
     u64 b = block_free(1), id = next_id + 1;
-    if (dirs[d] || !slot || !b || id >= FILES || toy_root(0, disk, "tmp", b, toy_dir, XOK_ROOT_TEMP) < 0)
+    if (dirs[d] || !slot || !b || id >= FILES ||
+        toy_root(0, disk, "tmp", b, toy_dir, XOK_ROOT_TEMP) < 0)
         return;
     assert_int_equal(toy_io(0, disk, XOK_IO_NEW, b, XOK_BLOCK_NONE, 0, 0, 0), 0);
     u64 data = block_free(1);
@@ -152,7 +156,8 @@ static void attach_do(void)
     host_sync(0, disk);
     struct xok_claim k = {.block = b, .count = 1, .kind = XOK_ATTACH, .type = toy_dir};
     if (toy_io(0, disk, XOK_IO_SETTLE, b, 0, 0, 0, 0) ||
-        toy_set(0, disk, dirs[0], slot, (struct toy_slot){b, 1, toy_dir, 0, {0}}, k)) { // a write failed
+        toy_set(0, disk, dirs[0], slot, (struct toy_slot){b, 1, toy_dir, 0, {0}},
+                k)) { // a write failed
         files[next_id].dir = files[next_id].dir == d + 1 ? 0 : files[next_id].dir;
         return;
     }
@@ -189,15 +194,34 @@ static void work(u32 ops)
     while (ops--) {
         u32 d = rnd(DIRS);
         switch (rnd(20)) {
-        case 0: case 1: case 2: case 3: case 4: if (dirs[d]) file_new(d); break;
-        case 5: case 6: case 7: file_remove(); break;
-        case 8: case 9: case 10: file_move(); break;
+        case 0:
+        case 1:
+        case 2:
+        case 3:
+        case 4:
+            if (dirs[d])
+                file_new(d);
+            break;
+        case 5:
+        case 6:
+        case 7: file_remove(); break;
+        case 8:
+        case 9:
+        case 10: file_move(); break;
         case 11: dir_new(); break;
         case 12: dir_remove(); break;
-        case 13: case 14: node_do(); break;
-        case 15: if (!rnd(3)) synced(); break;
-        case 16: if (!rnd(3)) attach_do(); break;
-        case 17: case 18: write_some(); break;
+        case 13:
+        case 14: node_do(); break;
+        case 15:
+            if (!rnd(3))
+                synced();
+            break;
+        case 16:
+            if (!rnd(3))
+                attach_do();
+            break;
+        case 17:
+        case 18: write_some(); break;
         case 19: xok_disk_io(0, disk, &flush, 1, &done); break;
         }
         for (u32 i = rnd(4); i--;)
@@ -215,7 +239,8 @@ static void workload(u64 s, struct host_disk_options o)
     work(OPS);
 }
 
-// ---- what a mounted disk must be ----------------------------------------------------------------------------
+// ---- what a mounted disk must be
+// ----------------------------------------------------------------------------
 static u8 seen[BLOCKS];
 static bool id_seen[FILES];
 
@@ -271,15 +296,18 @@ static void whole(u32 d, u64 at)
             assert_true(id_seen[id]);
 }
 
-// ---- tests --------------------------------------------------------------------------------------------------------
+// ---- tests
+// --------------------------------------------------------------------------------------------------------
 static u8 image[BLOCKS * 4096];
 
 static void any_moment_is_whole(void **s)
 {
     (void)s;
-    u32 states = getenv("XN_STATES") ? atoi(getenv("XN_STATES")) : 2400, runs = (states + 239) / 240;
+    u32 states = getenv("XN_STATES") ? atoi(getenv("XN_STATES")) : 2400,
+        runs = (states + 239) / 240;
     for (u32 run = 0; run < runs; run++) {
-        struct host_disk_options o = {.blocks = BLOCKS, .log = true, .write_through = run % 8 == 7, .in_order = run % 4 == 3};
+        struct host_disk_options o = {
+            .blocks = BLOCKS, .log = true, .write_through = run % 8 == 7, .in_order = run % 4 == 3};
         workload(run + 1 + (getenv("XN_SEED") ? atoi(getenv("XN_SEED")) : 0), o);
         u64 length = host_log_length(disk), from = 20;
         struct host_log *log = host_log_take(disk);
@@ -314,7 +342,8 @@ static void failing_writes_break_nothing(void **s)
         disk = host_disk_add(&c);
         host_mount(0, disk, false);
         assert_int_equal(toy_io(0, disk, XOK_IO_PREFETCH, TOY_ROOT, 0, 0, 0, 0), 0);
-        assert_int_equal(toy_io(0, disk, XOK_IO_BIND, TOY_ROOT, XOK_DISK(disk)->root[0].parent, 0, 0, 0), 0);
+        assert_int_equal(
+            toy_io(0, disk, XOK_IO_BIND, TOY_ROOT, XOK_DISK(disk)->root[0].parent, 0, 0, 0), 0);
         for (u32 i = 1; i < DIRS; i++)
             if (dirs[i])
                 assert_int_equal(READ(disk, dirs[i], TOY_ROOT, dir_slot[i]), 0);
@@ -353,7 +382,8 @@ static void damage_is_refused_or_harmless(void **s)
         for (u32 n = 1 + rnd(6); n--;) {
             u64 block = rnd(3) ? (rnd(2) ? 1 + rnd(10) : dirs[rnd(DIRS)] + !rnd(4)) : rnd(BLOCKS);
             u8 *at = image + block % BLOCKS * 4096 + rnd(512) * 8;
-            u64 values[] = {0, ~0ul, rnd(BLOCKS), rnd(~0ul), 1ul << rnd(64), rnd(70) | rnd(70) << 32};
+            u64 values[] = {0,         ~0ul,           rnd(BLOCKS),
+                            rnd(~0ul), 1ul << rnd(64), rnd(70) | rnd(70) << 32};
             u64 v = values[rnd(6)];
             memcpy(at, &v, rnd(2) ? 8 : 4);
         }

@@ -1,6 +1,6 @@
-// Random calls, most of them wrong, by three callers. After every few the invariant that all of XN rests on: each
-// allocated block is owned exactly as often as its type says, by what metadata says now, and nothing else is.
-// XN_CALLS: how many (600000).
+// Random calls, most of them wrong, by three callers. After every few the invariant that all of XN
+// rests on: each allocated block is owned exactly as often as its type says, by what metadata says
+// now, and nothing else is. XN_CALLS: how many (600000).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,14 +37,27 @@ static u64 block_like(bool (*like)(u8))
     }
     return some_block();
 }
-static bool is_free(u8 m) { return !m; }
-static bool is_dir(u8 m) { return (m & XOK_MAP_TYPE) == toy_dir || (m & XOK_MAP_TYPE) == toy_node; }
-static bool is_node(u8 m) { return (m & XOK_MAP_TYPE) == toy_node; }
-static bool is_used(u8 m) { return m; }
+static bool is_free(u8 m)
+{
+    return !m;
+}
+static bool is_dir(u8 m)
+{
+    return (m & XOK_MAP_TYPE) == toy_dir || (m & XOK_MAP_TYPE) == toy_node;
+}
+static bool is_node(u8 m)
+{
+    return (m & XOK_MAP_TYPE) == toy_node;
+}
+static bool is_used(u8 m)
+{
+    return m;
+}
 
 static u32 some_type(void)
 {
-    u32 t[] = {XOK_T_DATA, XOK_T_DATA, XOK_T_DATA, XOK_T_RESERVED, toy_dir, toy_dir, toy_node, rnd(70)};
+    u32 t[] = {XOK_T_DATA, XOK_T_DATA, XOK_T_DATA, XOK_T_RESERVED,
+               toy_dir,    toy_dir,    toy_node,   rnd(70)};
     return t[rnd(8)];
 }
 
@@ -62,7 +75,8 @@ static u32 some_slot(u64 block, bool used)
 
 static struct toy_slot slot_now(u64 block, u32 i)
 {
-    return block < BLOCKS && toy_see(disk, block) ? *toy_slot(disk, block, i) : (struct toy_slot){0};
+    return block < BLOCKS && toy_see(disk, block) ? *toy_slot(disk, block, i)
+                                                  : (struct toy_slot){0};
 }
 
 // A change that makes sense, and then, half of the time, one thing in it that does not.
@@ -72,16 +86,20 @@ static void change(u32 cap)
     struct xok_mod m[3];
     struct xok_claim k[3] = {{0}};
     u32 edges = 1;
-    struct xok_change c = {.disk = disk, .blocks = 1, .mods = 1, .claims = 1, .mod = (u64)m, .claim = (u64)k};
+    struct xok_change c = {
+        .disk = disk, .blocks = 1, .mods = 1, .claims = 1, .mod = (u64)m, .claim = (u64)k};
     u64 p = c.block[0] = block_like(is_dir), q = block_like(is_dir);
-    u32 kind = rnd(8), i = some_slot(p, kind != XOK_ALLOC && kind != XOK_ATTACH && kind != XOK_LINK);
+    u32 kind = rnd(8),
+        i = some_slot(p, kind != XOK_ALLOC && kind != XOK_ATTACH && kind != XOK_LINK);
     struct toy_slot old = slot_now(p, i);
     for (u32 n = 0; n < 3; n++)
         m[n] = (struct xok_mod){.data = (u64)&s[n], .off = SLOT_AT(i), .len = 64};
-    k[0] = (struct xok_claim){.block = old.block, .count = old.count, .kind = kind, .type = old.type};
+    k[0] =
+        (struct xok_claim){.block = old.block, .count = old.count, .kind = kind, .type = old.type};
     switch (kind) {
     case XOK_ALLOC:
-        k[0].type = some_type(), k[0].block = block_like(is_free), k[0].count = k[0].type > XOK_T_RESERVED ? 1 : 1 + rnd(3);
+        k[0].type = some_type(), k[0].block = block_like(is_free),
+        k[0].count = k[0].type > XOK_T_RESERVED ? 1 : 1 + rnd(3);
         s[0] = (struct toy_slot){k[0].block, k[0].count, k[0].type, 0, {0}};
         break;
     case XOK_MOVE:
@@ -93,7 +111,8 @@ static void change(u32 cap)
     case XOK_LINK:
     case XOK_UNLINK:
         q = kind == XOK_LINK ? block_like(is_node) : old.block;
-        k[0] = (struct xok_claim){.block = q, .count = 1, .kind = kind, .type = toy_node, .from = 1, .to = 0};
+        k[0] = (struct xok_claim){
+            .block = q, .count = 1, .kind = kind, .type = toy_node, .from = 1, .to = 0};
         if (kind == XOK_LINK)
             s[0] = (struct toy_slot){q, 1, toy_node, 0, {0}};
         if (q < BLOCKS && toy_see(disk, q))
@@ -110,9 +129,7 @@ static void change(u32 cap)
         k[0].block = XOK_DISK(disk)->root[rnd(4)].block, k[0].count = 1, k[0].type = toy_dir;
         s[0] = (struct toy_slot){k[0].block, 1, toy_dir, 0, {0}};
         break;
-    case XOK_TIE:
-        c.block[1] = q, c.blocks = 1 + (q != p), k[0].to = q != p, c.mods = 0;
-        break;
+    case XOK_TIE: c.block[1] = q, c.blocks = 1 + (q != p), k[0].to = q != p, c.mods = 0; break;
     }
     if (rnd(2))
         switch (rnd(12)) {
@@ -127,7 +144,9 @@ static void change(u32 cap)
         case 8: m[rnd(2)].off = rnd(4200); break;
         case 9: m[0].len = 1 + rnd(80); break;
         case 10: c.claims = rnd(4), k[1] = k[rnd(2)]; break;
-        case 11: c.blocks = rnd(5), c.block[2] = block_like(is_dir), c.block[3] = some_block(); break;
+        case 11:
+            c.blocks = rnd(5), c.block[2] = block_like(is_dir), c.block[3] = some_block();
+            break;
         }
     s64 r = xok_disk_change(cap, &c);
     calls[kind]++, taken[kind] += r == 0;
@@ -140,7 +159,9 @@ static void list(u32 cap)
     u32 n = 1 + rnd(6), slot = rnd(12);
     u64 parent = block_like(is_dir);
     for (u32 i = 0; i < n; i++) {
-        o[i] = (struct xok_io){.block = rnd(3) ? block_like(is_used) : some_block(), .op = rnd(13), .flags = rnd(20) ? rnd(2) : rnd(256)};
+        o[i] = (struct xok_io){.block = rnd(3) ? block_like(is_used) : some_block(),
+                               .op = rnd(13),
+                               .flags = rnd(20) ? rnd(2) : rnd(256)};
         o[i].parent = rnd(9) ? parent : rnd(2) ? XOK_BLOCK_NONE : rnd(16);
         if (rnd(3)) { // what the parent does own
             struct toy_slot s = slot_now(parent, slot = some_slot(parent, true));
@@ -198,7 +219,9 @@ static void invariant(void)
             continue;
         u32 want = m & XOK_MAP_WILLFREE || !m || t == XOK_T_BUSY ? 0 : 1;
         if (t == toy_node && want)
-            want = ((const struct toy_head *)content(b))->edges > 1 ? ((const struct toy_head *)content(b))->edges : 1;
+            want = ((const struct toy_head *)content(b))->edges > 1
+                       ? ((const struct toy_head *)content(b))->edges
+                       : 1;
         assert_int_equal(edges[b], want);
     }
     assert_int_equal(XOK_DISK(disk)->free, free);
@@ -223,7 +246,8 @@ static void ownership_holds_whatever_is_called(void **state)
         for (u32 i = 0; i < 7500; i++) {
             u32 cap = rnd(3);
             if (!rnd(60))
-                toy_root(cap, disk, rnd(2) ? "a" : "b", some_block(), rnd(8) ? toy_dir : rnd(64), rnd(3));
+                toy_root(cap, disk, rnd(2) ? "a" : "b", some_block(), rnd(8) ? toy_dir : rnd(64),
+                         rnd(3));
             else if (rnd(2))
                 change(cap);
             else

@@ -40,7 +40,7 @@ static void ownership_is_exact(void **s)
     EQ(XOK_DISKMAP(d)[303], XOK_T_DATA | XOK_MAP_UNINIT);
     struct toy_slot other = {302, 1, XOK_T_DATA, 0, {0}}, far = {400, 2, XOK_T_DATA, 0, {0}};
     struct xok_claim none = {0};
-    EQ(toy_set(0, d, TOY_ROOT, 1, other, none), XOK_E_OWNS); // a pointer out of the air
+    EQ(toy_set(0, d, TOY_ROOT, 1, other, none), XOK_E_OWNS);             // a pointer out of the air
     EQ(toy_alloc(0, d, TOY_ROOT, 1, 303, 2, XOK_T_DATA, 0), XOK_E_BUSY); // somebody's block
     EQ(toy_alloc(0, d, TOY_ROOT, 1, 1023, 2, XOK_T_DATA, 0), XOK_E_ARG);
     EQ(toy_alloc(0, d, TOY_ROOT, 1, 2, 1, XOK_T_DATA, 0), XOK_E_BUSY);
@@ -60,7 +60,13 @@ static void ownership_is_exact(void **s)
     struct xok_claim two[] = {{.block = 299, .count = 1, .kind = XOK_ALLOC, .type = XOK_T_DATA},
                               {.block = 304, .count = 1, .kind = XOK_ALLOC, .type = XOK_T_DATA}};
     struct xok_mod m = {.data = (u64)&grown, .off = SLOT_AT(0), .len = 64};
-    struct xok_change c = {.block = {TOY_ROOT}, .disk = d, .blocks = 1, .mods = 1, .claims = 2, .mod = (u64)&m, .claim = (u64)two};
+    struct xok_change c = {.block = {TOY_ROOT},
+                           .disk = d,
+                           .blocks = 1,
+                           .mods = 1,
+                           .claims = 2,
+                           .mod = (u64)&m,
+                           .claim = (u64)two};
     EQ(xok_disk_change(0, &c), 0);
     two[0].block = two[1].block = 600; // the same block twice
     EQ(xok_disk_change(0, &c), XOK_E_ARG);
@@ -158,11 +164,13 @@ static void moves_go_together(void **s)
     for (u64 at = from; at <= host_log_length(d); at++)
         for (u32 loss = LOSE_NOTHING; loss <= LOSE_TORN; loss++) {
             host_crash_image(d, at, loss, at, image);
-            const struct toy_slot *a = (void *)(image + 300 * 4096 + SLOT_AT(1)), *b = (void *)(image + 301 * 4096 + SLOT_AT(7));
+            const struct toy_slot *a = (void *)(image + 300 * 4096 + SLOT_AT(1)),
+                                  *b = (void *)(image + 301 * 4096 + SLOT_AT(7));
             const u64 *j0 = (void *)(image + 11 * 4096), *j1 = (void *)(image + 75 * 4096);
             assert_true((a->count != 0) != (b->count != 0) || j0[0] || j1[0]);
         }
-    EQ(toy_move(0, d, 300, 1, 300, 2), 0); // within a block, across sectors or not: nothing to claim
+    EQ(toy_move(0, d, 300, 1, 300, 2),
+       0); // within a block, across sectors or not: nothing to claim
 }
 
 static void edges_are_counted(void **s)
@@ -316,7 +324,8 @@ static void errors_reach_the_owner(void **s)
         EQ(toy_io(0, d, XOK_IO_NEW, 300 + i, TOY_ROOT, SLOT_AT(0), 0, 0), 0);
         if (WRITE(d, 300 + i) == XOK_E_IO) {
             failed++;
-            EQ(XOK_REGISTRY[xok_block_find(d, 300 + i)].flags & (XOK_B_ERROR | XOK_B_DIRTY), XOK_B_ERROR | XOK_B_DIRTY);
+            EQ(XOK_REGISTRY[xok_block_find(d, 300 + i)].flags & (XOK_B_ERROR | XOK_B_DIRTY),
+               XOK_B_ERROR | XOK_B_DIRTY);
             while (WRITE(d, 300 + i))
                 ;
             rewritten++;
@@ -334,7 +343,8 @@ static void lists_become_few_requests(void **s)
     EQ(toy_alloc(0, d, TOY_ROOT, 0, 400, 512, XOK_T_DATA, 1), 0);
     static struct xok_io o[512];
     for (u32 i = 0; i < 512; i++)
-        o[i] = (struct xok_io){.block = 400 + i, .parent = TOY_ROOT, .at = SLOT_AT(0), .op = XOK_IO_NEW};
+        o[i] = (struct xok_io){
+            .block = 400 + i, .parent = TOY_ROOT, .at = SLOT_AT(0), .op = XOK_IO_NEW};
     EQ(host_io(0, d, o, 512), 0);
     for (u32 i = 0; i < 512; i++)
         o[i].op = XOK_IO_WRITE;
@@ -348,7 +358,42 @@ static void lists_become_few_requests(void **s)
     EQ(XOK_DISK(d)->dirty, 1);
 }
 
-// A flush covers what was written before it, however the device orders requests; a durable write likewise.
+// A block that is emptied and freed in one change is a target no more after it.
+static void a_freed_target_is_gone(void **s)
+{
+    (void)s;
+    u32 d = toy_start(plain, 12);
+    EQ(toy_alloc(0, d, TOY_ROOT, 0, 300, 1, toy_dir, 0), 0);
+    EQ(NEW(d, 300, TOY_ROOT, 0), 0);
+    EQ(toy_alloc(0, d, 300, 0, 301, 1, XOK_T_RESERVED, 0), 0);
+    struct toy_slot none = {0}, kept = {301, 1, XOK_T_RESERVED, 0, {0}};
+    struct xok_mod m[] = {{.data = (u64)&none, .off = SLOT_AT(0), .len = 64, .target = 0},
+                          {.data = (u64)&none, .off = SLOT_AT(0), .len = 64, .target = 1},
+                          {.data = (u64)&kept, .off = SLOT_AT(1), .len = 64, .target = 0}};
+    struct xok_claim move = {
+        .block = 301, .count = 1, .kind = XOK_MOVE, .type = XOK_T_RESERVED, .from = 1, .to = 0};
+    struct xok_claim gone = {
+        .block = 300, .count = 1, .kind = XOK_FREE, .type = toy_dir, .from = 0};
+    struct xok_claim k[] = {gone, move};
+    struct xok_change c = {.block = {TOY_ROOT, 300},
+                           .disk = d,
+                           .blocks = 2,
+                           .mods = 3,
+                           .claims = 2,
+                           .mod = (u64)m,
+                           .claim = (u64)k};
+    EQ(xok_disk_change(0, &c), XOK_E_ARG);
+    EQ(toy_slot(d, 300, 0)->count, 1);
+    k[0] = move, k[1] = gone;
+    EQ(xok_disk_change(0, &c), 0);
+    EQ(xok_block_find(d, 300), 0);
+    EQ(XOK_DISKMAP(d)[300], 0);
+    EQ(toy_slot(d, TOY_ROOT, 1)->block, 301);
+    EQ(host_sync(0, d), 0);
+}
+
+// A flush covers what was written before it, however the device orders requests; a durable write
+// likewise.
 static void flush_means_it(void **s)
 {
     (void)s;
@@ -361,7 +406,9 @@ static void flush_means_it(void **s)
         for (u32 i = 0; i < 32; i++) {
             EQ(NEW(d, 400 + i, TOY_ROOT, 0), 0);
             memset(host_page(xok_block_find(d, 400 + i)), 0x5a, 4096);
-            o[i] = (struct xok_io){.block = 400 + (i * 7) % 32, .op = XOK_IO_WRITE, .flags = seed & 1 ? XOK_IO_DURABLE : 0};
+            o[i] = (struct xok_io){.block = 400 + (i * 7) % 32,
+                                   .op = XOK_IO_WRITE,
+                                   .flags = seed & 1 ? XOK_IO_DURABLE : 0};
         }
         o[32] = (struct xok_io){.op = XOK_IO_FLUSH};
         u32 n = seed & 1 ? 32 : 33;
@@ -389,6 +436,7 @@ int main(void)
         cmocka_unit_test(errors_reach_the_owner),
         cmocka_unit_test(lists_become_few_requests),
         cmocka_unit_test(flush_means_it),
+        cmocka_unit_test(a_freed_target_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

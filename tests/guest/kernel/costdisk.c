@@ -1,21 +1,25 @@
-// What XN's paths cost, in instructions (under -icount the time stamp counter counts them), and how it scales.
+// What XN's paths cost, in instructions (under -icount the time stamp counter counts them), and how
+// it scales.
 #include "diskkit.h"
 
 enum { ROUNDS = 16 };
-static void cost(const char *what, u64 each, u64 limit) { say(each <= limit ? "ok cost " : "not ok cost ", what, each, limit); }
+static void cost(const char *what, u64 each, u64 limit)
+{
+    say(each <= limit ? "ok cost " : "not ok cost ", what, each, limit);
+}
 static u64 stamps;
-#define COST(what, limit, per, step)                       \
-    do {                                                   \
-        u64 least_ = ~0ul;                                 \
-        for (int i_ = 0; i_ < ROUNDS; i_++) {              \
-            u64 from_ = __builtin_ia32_rdtsc();            \
-            step;                                          \
-            u64 took_ = __builtin_ia32_rdtsc() - from_;    \
-            least_ = took_ < least_ ? took_ : least_;      \
-        }                                                  \
-        cost(what, (least_ - stamps) / (per), limit);      \
-        if (!stamps)                                       \
-            stamps = least_;                               \
+#define COST(what, limit, per, step)                                                               \
+    do {                                                                                           \
+        u64 least_ = ~0ul;                                                                         \
+        for (int i_ = 0; i_ < ROUNDS; i_++) {                                                      \
+            u64 from_ = __builtin_ia32_rdtsc();                                                    \
+            step;                                                                                  \
+            u64 took_ = __builtin_ia32_rdtsc() - from_;                                            \
+            least_ = took_ < least_ ? took_ : least_;                                              \
+        }                                                                                          \
+        cost(what, (least_ - stamps) / (per), limit);                                              \
+        if (!stamps)                                                                               \
+            stamps = least_;                                                                       \
     } while (0)
 
 static void test(void)
@@ -36,14 +40,22 @@ static void test(void)
     m.off = 0, m.len = 64;
     COST("change of the head: all 63 parts", 60000, 1, xok_disk_change(ROOT, &c));
     u32 n = 0;
-    COST("allocation of one block", 4000, 1, (alloc(ROOT, ROOT_BLOCK, n, 300 + n, 1, XOK_T_DATA), n++));
+    COST("allocation of one block", 4000, 1,
+         (alloc(ROOT, ROOT_BLOCK, n, 300 + n, 1, XOK_T_DATA), n++));
     n = 0;
     struct toy_slot none = {0};
     COST("free of one block", 4000, 1,
-         (set(ROOT, ROOT_BLOCK, n, none, (struct xok_claim){.block = 300 + n, .count = 1, .kind = XOK_FREE, .type = XOK_T_DATA}), n++));
+         (set(ROOT, ROOT_BLOCK, n, none,
+              (struct xok_claim){
+                  .block = 300 + n, .count = 1, .kind = XOK_FREE, .type = XOK_T_DATA}),
+          n++));
     EQ(alloc(ROOT, ROOT_BLOCK, 0, 1024, BIG, XOK_T_DATA), 0);
     for (u32 i = 0; i < BIG; i++)
-        o[i] = (struct xok_io){.block = 1024 + i, .parent = ROOT_BLOCK, .ppn = page_new(BUF + i * PAGE), .at = SLOT_AT(0), .op = XOK_IO_NEW};
+        o[i] = (struct xok_io){.block = 1024 + i,
+                               .parent = ROOT_BLOCK,
+                               .ppn = page_new(BUF + i * PAGE),
+                               .at = SLOT_AT(0),
+                               .op = XOK_IO_NEW};
     u64 from = __builtin_ia32_rdtsc();
     EQ(xok_disk_io(ROOT, 0, o, BIG, &done), BIG);
     cost("block into the registry", (__builtin_ia32_rdtsc() - from) / BIG, 500);

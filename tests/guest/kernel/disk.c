@@ -1,5 +1,6 @@
-// Disks and XN from an environment: formats disk 0 and works on it with the toy file system's functions
-// (tests/host/xn/toy_functions.c). Disk 1 fails where run.sh says: sectors 1600 (reads) and 1608 (writes).
+// Disks and XN from an environment: formats disk 0 and works on it with the toy file system's
+// functions (tests/host/xn/toy_functions.c). Disk 1 fails where run.sh says: sectors 1600 (reads)
+// and 1608 (writes).
 #include "diskkit.h"
 
 static u32 toy_node;
@@ -11,7 +12,8 @@ static void templates_and_root(void)
     EQ(toy_dir, XOK_T_FIRST);
     EQ(toy_node, XOK_T_FIRST + 1);
     EQ(template(ROOT, "toy.dir", 160, false), XOK_E_BUSY);
-    struct xok_template t = {.name = "wild", .block = 160, .head = 64, .part = 64, .code = {{CODE_AT(image_toy_owns)}}};
+    struct xok_template t = {
+        .name = "wild", .block = 160, .head = 64, .part = 64, .code = {{CODE_AT(image_toy_owns)}}};
     t.code[0].len = 40; // cut short
     EQ(xok_disk_template(ROOT, 0, &t), XOK_E_OWNS);
     t.code[0].addr = 0x1000;
@@ -28,14 +30,16 @@ static void pages_of_blocks(void)
     EQ(XOK_PAGES[p].type, XOK_PAGE_CACHE);
     EQ(map(SEE, p, 1, XOK_PTE_NX), 1);
     EQ(map(SEE + PAGE, p, 1, XOK_PTE_NX | XOK_PTE_W), XOK_E_CAP);
-    struct xok_pt_op mod = {.va = SEE, .pte = XOK_PTE_W, .count = 1, .kind = XOK_PT_MOD, .level = 1};
+    struct xok_pt_op mod = {
+        .va = SEE, .pte = XOK_PTE_W, .count = 1, .kind = XOK_PT_MOD, .level = 1};
     EQ(xok_pt_batch(ROOT, 0, &mod, 1), XOK_E_CAP);
     EQ(xok_page_free(ROOT, p, 1), XOK_E_CAP);
     EQ(xok_page_acl(ROOT, p, 1, XOK_ACL(XOK_NAME_ROOT, XOK_ALL)), XOK_E_CAP);
     EQ(alloc(ROOT, ROOT_BLOCK, 0, 300, 4, XOK_T_DATA), 0);
     EQ(((struct toy_slot *)(SEE + SLOT_AT(0)))->block, 300); // seen where it is mapped
     EQ(alloc(ROOT, ROOT_BLOCK, 1, 303, 1, XOK_T_DATA), XOK_E_BUSY);
-    EQ(set(ROOT, ROOT_BLOCK, 1, (struct toy_slot){.block = 301, .count = 1, .type = XOK_T_DATA}, (struct xok_claim){0}),
+    EQ(set(ROOT, ROOT_BLOCK, 1, (struct toy_slot){.block = 301, .count = 1, .type = XOK_T_DATA},
+           (struct xok_claim){0}),
        XOK_E_OWNS);
     u64 d = page_new(BUF);
     EQ(IO(NEW, 300, ROOT_BLOCK, 0, d), 0);
@@ -103,7 +107,11 @@ static void lists(void)
     for (u32 i = 0; i < BIG; i++) {
         u64 ppn = page_new(BUF + i * PAGE);
         *(volatile u64 *)(BUF + i * PAGE) = i * 0x10001;
-        o[i] = (struct xok_io){.block = 1024 + (i * 5) % BIG, .parent = ROOT_BLOCK, .ppn = ppn, .at = SLOT_AT(2), .op = XOK_IO_NEW};
+        o[i] = (struct xok_io){.block = 1024 + (i * 5) % BIG,
+                               .parent = ROOT_BLOCK,
+                               .ppn = ppn,
+                               .at = SLOT_AT(2),
+                               .op = XOK_IO_NEW};
     }
     EQ(io_list(ROOT, 0, o, BIG), 0);
     for (u32 i = 0; i < BIG; i++)
@@ -117,13 +125,17 @@ static void lists(void)
     EQ(io_list(ROOT, 0, o, BIG), 0);
     for (u32 i = 0; i < BIG; i++) {
         *(volatile u64 *)(BUF + i * PAGE) = 0;
-        o[i] = (struct xok_io){.block = 1024 + i, .parent = ROOT_BLOCK, .ppn = XOK_PTE_PPN(*XOK_PTE(BUF + i * PAGE)),
-                               .at = SLOT_AT(2), .op = XOK_IO_READ};
+        o[i] = (struct xok_io){.block = 1024 + i,
+                               .parent = ROOT_BLOCK,
+                               .ppn = XOK_PTE_PPN(*XOK_PTE(BUF + i * PAGE)),
+                               .at = SLOT_AT(2),
+                               .op = XOK_IO_READ};
     }
     EQ(io_list(ROOT, 0, o, BIG), 0);
     u32 wrong = 0;
     for (u32 i = 0; i < BIG; i++)
-        wrong += *(volatile u64 *)(BUF + (i * 1) * PAGE) != ((u64)i * 205 % BIG) * 0x10001; // 205 * 5 == 1 mod 512
+        wrong += *(volatile u64 *)(BUF + (i * 1) * PAGE) !=
+                 ((u64)i * 205 % BIG) * 0x10001; // 205 * 5 == 1 mod 512
     EQ(wrong, 0);
     EQ(xok_disk_io(ROOT, 0, o, BIG + 1, &done), XOK_E_ARG);
     EQ(xok_disk_io(ROOT, 0, o, BIG, (void *)0x1000), XOK_E_FAULT);
@@ -139,9 +151,11 @@ static void sync_all(u32 disk)
     for (u32 round = 0; round < 12; round++) {
         u32 n = 0;
         for (u64 p = 1; p < XOK_INFO->page_count && n < BIG; p++)
-            if (XOK_REGISTRY[p].block != XOK_BLOCK_NONE && XOK_BLOCK_DISK(XOK_REGISTRY[p].block) == disk &&
+            if (XOK_REGISTRY[p].block != XOK_BLOCK_NONE &&
+                XOK_BLOCK_DISK(XOK_REGISTRY[p].block) == disk &&
                 XOK_REGISTRY[p].flags & XOK_B_DIRTY)
-                o[n++] = (struct xok_io){.block = XOK_BLOCK_NUMBER(XOK_REGISTRY[p].block), .op = XOK_IO_WRITE};
+                o[n++] = (struct xok_io){.block = XOK_BLOCK_NUMBER(XOK_REGISTRY[p].block),
+                                         .op = XOK_IO_WRITE};
         for (u32 i = 0; i < n; i++)
             io_list(ROOT, disk, &o[i], 1);
         EQ(io(ROOT, disk, XOK_IO_FLUSH, 0, 0, 0, 0, 0), 0);
@@ -184,15 +198,25 @@ static void errors(void)
     EQ(XOK_DISK(1)->state, XOK_DISK_BAD);
     EQ(until(xok_disk_format, 1), 0);
     EQ(until(xok_disk_mount, 1), 0);
-    struct xok_template t = {.name = "toy.dir", .block = 150, .head = 64, .part = 64,
-                             .code = {{CODE_AT(image_toy_owns)}, {0, 0, 0}, {CODE_AT(image_toy_acl)}}};
+    struct xok_template t = {
+        .name = "toy.dir",
+        .block = 150,
+        .head = 64,
+        .part = 64,
+        .code = {{CODE_AT(image_toy_owns)}, {0, 0, 0}, {CODE_AT(image_toy_acl)}}};
     EQ(xok_disk_template(ROOT, 1, &t), toy_dir);
     EQ(root(ROOT, 1, "toy", 199, XOK_ROOT_CREATE), 0);
     EQ(io(ROOT, 1, XOK_IO_NEW, 199, XOK_DISK(1)->root[0].parent, 0, 0, 0), 0);
     struct toy_slot s = {.block = 200, .count = 2, .type = XOK_T_DATA};
     struct xok_claim k = {.block = 200, .count = 2, .kind = XOK_ALLOC, .type = XOK_T_DATA};
     struct xok_mod m = {.data = (u64)&s, .off = SLOT_AT(0), .len = 64};
-    struct xok_change c = {.block = {199}, .disk = 1, .blocks = 1, .mods = 1, .claims = 1, .mod = (u64)&m, .claim = (u64)&k};
+    struct xok_change c = {.block = {199},
+                           .disk = 1,
+                           .blocks = 1,
+                           .mods = 1,
+                           .claims = 1,
+                           .mod = (u64)&m,
+                           .claim = (u64)&k};
     EQ(xok_disk_change(ROOT, &c), 0);
     EQ(io(ROOT, 1, XOK_IO_NEW, 200, 199, 0, 0, 0), 0);
     EQ(io(ROOT, 1, XOK_IO_NEW, 201, 199, 0, 0, 0), 0);

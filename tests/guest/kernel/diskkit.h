@@ -1,4 +1,5 @@
-// The toy file system (tests/host/xn/toy_functions.c) from an environment: what the disk tests share.
+// The toy file system (tests/host/xn/toy_functions.c) from an environment: what the disk tests
+// share.
 #ifndef DISKKIT_H
 #define DISKKIT_H
 #include <stdbool.h>
@@ -23,7 +24,8 @@ static volatile u64 done;
 static s64 until(s64 (*call)(u64, u64), u64 disk)
 {
     s64 r;
-    for (u64 seq = XOK_DISK(disk)->seq; (r = call(ROOT, disk)) == XOK_E_AGAIN; seq = XOK_DISK(disk)->seq)
+    for (u64 seq = XOK_DISK(disk)->seq; (r = call(ROOT, disk)) == XOK_E_AGAIN;
+         seq = XOK_DISK(disk)->seq)
         for (u32 i = 0; i < 1000000 && XOK_DISK(disk)->seq == seq; i++)
             __builtin_ia32_pause();
     return r;
@@ -51,7 +53,12 @@ static u64 io_list(u32 cap, u32 disk, struct xok_io *ops, u32 n)
 
 static s64 io(u32 cap, u32 disk, u8 op, u64 block, u64 parent, u32 slot, u32 ppn, u8 flags)
 {
-    struct xok_io o = {.block = block, .parent = parent, .ppn = ppn, .at = SLOT_AT(slot), .op = op, .flags = flags};
+    struct xok_io o = {.block = block,
+                       .parent = parent,
+                       .ppn = ppn,
+                       .at = SLOT_AT(slot),
+                       .op = op,
+                       .flags = flags};
     return io_list(cap, disk, &o, 1);
 }
 #define IO(op, block, parent, slot, ppn) io(ROOT, 0, XOK_IO_##op, block, parent, slot, ppn, 0)
@@ -59,7 +66,12 @@ static s64 io(u32 cap, u32 disk, u8 op, u64 block, u64 parent, u32 slot, u32 ppn
 static s64 set(u32 cap, u64 block, u32 i, struct toy_slot to, struct xok_claim k)
 {
     struct xok_mod m = {.data = (u64)&to, .off = SLOT_AT(i), .len = sizeof to};
-    struct xok_change c = {.block = {block}, .blocks = 1, .mods = 1, .claims = k.count != 0, .mod = (u64)&m, .claim = (u64)&k};
+    struct xok_change c = {.block = {block},
+                           .blocks = 1,
+                           .mods = 1,
+                           .claims = k.count != 0,
+                           .mod = (u64)&m,
+                           .claim = (u64)&k};
     return xok_disk_change(cap, &c);
 }
 
@@ -71,8 +83,11 @@ static s64 alloc(u32 cap, u64 dir, u32 i, u64 block, u32 count, u32 type)
 
 static s64 template(u32 cap, const char *name, u64 block, bool counted)
 {
-    struct xok_template t = {.block = block, .head = 64, .part = 64,
-                             .code = {{CODE_AT(image_toy_owns)}, {CODE_AT(image_toy_edges)}, {CODE_AT(image_toy_acl)}}};
+    struct xok_template t = {
+        .block = block,
+        .head = 64,
+        .part = 64,
+        .code = {{CODE_AT(image_toy_owns)}, {CODE_AT(image_toy_edges)}, {CODE_AT(image_toy_acl)}}};
     for (u32 i = 0; name[i]; i++)
         t.name[i] = name[i];
     t.code[XOK_UDF_REFCNT].len = counted ? sizeof image_toy_edges : 0;

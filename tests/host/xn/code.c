@@ -5,8 +5,8 @@
 #include "xok/error.h"
 #include "code/code.h"
 
-s64 code_install(const struct code_abi *abi, const struct code_source *source, struct code_program *program,
-                 struct code_error *error)
+s64 code_install(const struct code_abi *abi, const struct code_source *source,
+                 struct code_program *program, struct code_error *error)
 {
     u64 need = code_work_size(source);
     void *work = need ? aligned_alloc(16, (need + 15) & ~15ul) : NULL;
@@ -30,7 +30,8 @@ void code_remove(struct code_program *program)
     program->text = NULL;
 }
 
-struct code_result code_call(const struct code_program *program, const struct code_region *regions, u32 count, u64 fuel)
+struct code_result code_call(const struct code_program *program, const struct code_region *regions,
+                             u32 count, u64 fuel)
 {
     static struct code_frame frame;
     return code_run(program, regions, count, fuel, &frame);

@@ -1,13 +1,16 @@
-// XN on the host: see host.h. Pages with their rights, disks with volatile caches, a log, and the calls.
+// XN on the host: see host.h. Pages with their rights, disks with volatile caches, a log, and the
+// calls.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "disk/xn.h"
 #include "host.h"
 
-#define CHECKED(x) ((x) ? (void)0 : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x), abort()))
+#define CHECKED(x)                                                                                 \
+    ((x) ? (void)0 : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x), abort()))
 
-// ---- random numbers ------------------------------------------------------------------------------------------
+// ---- random numbers
+// ------------------------------------------------------------------------------------------
 static u64 state = 1;
 static u64 next_random(u64 *s)
 {
@@ -16,10 +19,17 @@ static u64 next_random(u64 *s)
     x = (x ^ x >> 27) * 0x94d049bb133111ebul;
     return x ^ x >> 31;
 }
-u64 xn_random(void) { return next_random(&state); }
-u64 xn_time(void) { return 0; }
+u64 xn_random(void)
+{
+    return next_random(&state);
+}
+u64 xn_time(void)
+{
+    return 0;
+}
 
-// ---- pages ------------------------------------------------------------------------------------------------------
+// ---- pages
+// ------------------------------------------------------------------------------------------------------
 struct right {
     struct who who;
     u32 rights;
@@ -31,7 +41,7 @@ struct host_log {
         u64 block;
         u32 blocks;
         u8 *data;
-    } *entry;
+    } * entry;
     u64 length, room;
     struct host_disk_options o;
 };
@@ -39,7 +49,7 @@ static struct page {
     enum { PAGE_FREE, PAGE_USER, PAGE_CACHE, PAGE_FRAME } type;
     u32 pins;
     struct right acl[4]; // [0]: the payer
-} *pages;
+} * pages;
 static u8 *memory;
 static u64 page_count, pages_used;
 static u32 page_next;
@@ -62,8 +72,14 @@ void *xn_page(u32 ppn)
     CHECKED(ppn && ppn < page_count && pages[ppn].type != PAGE_FREE);
     return memory + ppn * XOK_BLOCK_SIZE;
 }
-void *host_page(u32 ppn) { return memory + ppn * XOK_BLOCK_SIZE; }
-u64 host_pages_used(void) { return pages_used; }
+void *host_page(u32 ppn)
+{
+    return memory + ppn * XOK_BLOCK_SIZE;
+}
+u64 host_pages_used(void)
+{
+    return pages_used;
+}
 
 static u32 page_take(int type)
 {
@@ -88,12 +104,14 @@ static void page_drop(u32 ppn)
 
 static bool same_name(const struct who *a, const struct who *b)
 {
-    return a->depth == b->depth && !memcmp(a->component, b->component, a->depth * sizeof a->component[0]);
+    return a->depth == b->depth &&
+           !memcmp(a->component, b->component, a->depth * sizeof a->component[0]);
 }
 
 static bool dominates(const struct who *a, const struct who *b)
 {
-    return a->depth <= b->depth && !memcmp(a->component, b->component, a->depth * sizeof a->component[0]);
+    return a->depth <= b->depth &&
+           !memcmp(a->component, b->component, a->depth * sizeof a->component[0]);
 }
 
 u32 xn_page_new(const struct who *w, bool zero)
@@ -108,7 +126,8 @@ u32 xn_page_new(const struct who *w, bool zero)
 
 s64 xn_page_lend(const struct who *w, u32 ppn, bool cache)
 {
-    if (!ppn || ppn >= page_count || pages[ppn].type != PAGE_USER || !dominates(w, &pages[ppn].acl[0].who))
+    if (!ppn || ppn >= page_count || pages[ppn].type != PAGE_USER ||
+        !dominates(w, &pages[ppn].acl[0].who))
         return XOK_E_CAP;
     if (pages[ppn].pins)
         return XOK_E_BUSY;
@@ -157,7 +176,8 @@ bool xn_page_over(const struct who *w, u32 ppn, u32 rights)
 bool xn_page_may(const struct who *w, u32 ppn, u32 rights)
 {
     for (u32 i = 0; i < 4; i++)
-        if ((pages[ppn].acl[i].rights & rights) == rights && (w->rights & rights) == rights && dominates(w, &pages[ppn].acl[i].who))
+        if ((pages[ppn].acl[i].rights & rights) == rights && (w->rights & rights) == rights &&
+            dominates(w, &pages[ppn].acl[i].who))
             return true;
     return false;
 }
@@ -167,22 +187,38 @@ bool xn_page_shared(u32 ppn)
     return pages[ppn].acl[1].rights || pages[ppn].acl[2].rights || pages[ppn].acl[3].rights;
 }
 
-u32 xn_frame_new(void) { return page_take(PAGE_FRAME); }
-void xn_frame_free(u32 ppn) { page_drop(ppn); }
+u32 xn_frame_new(void)
+{
+    return page_take(PAGE_FRAME);
+}
+void xn_frame_free(u32 ppn)
+{
+    page_drop(ppn);
+}
 u8 *xn_map_memory(struct disk *d, u64 bytes)
 {
     (void)d;
     return calloc(1, bytes);
 }
-void xn_word_pin(u64 word) { (void)word; }
+void xn_word_pin(u64 word)
+{
+    (void)word;
+}
 void xn_word_done(u64 word, u32 ops, u32 failed)
 {
     *(u64 *)word += ops | (u64)failed << 32;
 }
-void xn_changed(struct disk *d) { (void)d; }
-bool xn_trusted(const struct who *w) { return !w->depth && w->rights & XOK_W; }
+void xn_changed(struct disk *d)
+{
+    (void)d;
+}
+bool xn_trusted(const struct who *w)
+{
+    return !w->depth && w->rights & XOK_W;
+}
 
-// ---- functions ------------------------------------------------------------------------------------------------------
+// ---- functions
+// ------------------------------------------------------------------------------------------------------
 u64 host_native(s64 (*fn)(struct xok_udf *))
 {
     for (u32 i = 0; i < native_count; i++)
@@ -198,7 +234,8 @@ void *xn_code_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part)
     if (len != sizeof id)
         return function_load(kind, code, len, head, part);
     memcpy(&id, code, sizeof id);
-    return (id ^ 0x4e41544956450000ul) < native_count ? (void *)natives[id ^ 0x4e41544956450000ul] : NULL;
+    return (id ^ 0x4e41544956450000ul) < native_count ? (void *)natives[id ^ 0x4e41544956450000ul]
+                                                      : NULL;
 }
 static bool is_native(void *fn)
 {
@@ -221,7 +258,8 @@ bool xn_code_call(void *fn, u32 kind, struct xok_udf *u, s64 *result)
     return true;
 }
 
-// ---- disks -------------------------------------------------------------------------------------------------------------
+// ---- disks
+// -------------------------------------------------------------------------------------------------------------
 static u64 log_put(struct host *h, struct event e)
 {
     if (!h->o.log)
@@ -266,7 +304,8 @@ static bool transfer(struct host *h, struct req *r, u64 began)
         if (r->op == REQ_READ)
             memcpy(page, at, XOK_BLOCK_SIZE);
         else // as it was when it was submitted
-            memcpy(at, h->o.log ? h->log.entry[began].data + i * XOK_BLOCK_SIZE : page, XOK_BLOCK_SIZE);
+            memcpy(at, h->o.log ? h->log.entry[began].data + i * XOK_BLOCK_SIZE : page,
+                   XOK_BLOCK_SIZE);
     }
     if (r->op == REQ_WRITE)
         log_put(h, (struct event){FINISHED, began, r->block, r->count, NULL});
@@ -277,7 +316,8 @@ static bool transfer(struct host *h, struct req *r, u64 began)
     return true;
 }
 
-// Two requests under way for one block must not pass each other: the simulated device keeps their order.
+// Two requests under way for one block must not pass each other: the simulated device keeps their
+// order.
 static bool passes(struct host *h, u32 n)
 {
     for (u32 i = 0; i < n; i++)
@@ -323,11 +363,21 @@ u32 host_pending(void)
     return n;
 }
 
-u8 *host_disk_data(u32 disk) { return hosts[disk].data; }
-void host_fail(u32 disk, u32 reads, u32 writes) { hosts[disk].fail_reads = reads, hosts[disk].fail_writes = writes; }
-u64 host_log_length(u32 disk) { return hosts[disk].log.length; }
+u8 *host_disk_data(u32 disk)
+{
+    return hosts[disk].data;
+}
+void host_fail(u32 disk, u32 reads, u32 writes)
+{
+    hosts[disk].fail_reads = reads, hosts[disk].fail_writes = writes;
+}
+u64 host_log_length(u32 disk)
+{
+    return hosts[disk].log.length;
+}
 
-// Entry `write` (STARTED) is durable at log position `at`: it finished before a flush began that was over by then.
+// Entry `write` (STARTED) is durable at log position `at`: it finished before a flush began that
+// was over by then.
 void host_log_image(const struct host_log *h, u64 at, enum host_loss loss, u64 seed, u8 *data)
 {
     u32 sectors = XOK_BLOCK_SIZE / h->o.sector;
@@ -345,12 +395,14 @@ void host_log_image(const struct host_log *h, u64 at, enum host_loss loss, u64 s
         memset(data, 0, h->o.blocks * XOK_BLOCK_SIZE);
     for (u64 i = 0; i < at; i++) {
         const struct event *e = &h->entry[i];
-        bool all = durable[i] || loss == LOSE_NOTHING || (loss == LOSE_SOME && next_random(&seed) & 1);
+        bool all =
+            durable[i] || loss == LOSE_NOTHING || (loss == LOSE_SOME && next_random(&seed) & 1);
         if (e->kind != STARTED || (!all && loss != LOSE_TORN))
             continue;
         for (u32 s = 0; s < e->blocks * sectors; s++)
             if (all || next_random(&seed) & 1)
-                memcpy(data + e->block * XOK_BLOCK_SIZE + s * h->o.sector, e->data + s * h->o.sector, h->o.sector);
+                memcpy(data + e->block * XOK_BLOCK_SIZE + s * h->o.sector,
+                       e->data + s * h->o.sector, h->o.sector);
     }
     free(durable);
 }
@@ -383,11 +435,24 @@ void host_log_drop(struct host_log *l)
     free(l);
 }
 
-// ---- exposed state ------------------------------------------------------------------------------------------------------
-const volatile struct xok_disk_info *xok_host_disk(u32 disk) { return disks[disk].info; }
-const volatile struct xok_registry_info *xok_host_hash(void) { return hash; }
-const volatile struct xok_block *xok_host_registry(void) { return registry; }
-const volatile u8 *xok_host_map(u32 disk) { return disks[disk].map; }
+// ---- exposed state
+// ------------------------------------------------------------------------------------------------------
+const volatile struct xok_disk_info *xok_host_disk(u32 disk)
+{
+    return disks[disk].info;
+}
+const volatile struct xok_registry_info *xok_host_hash(void)
+{
+    return hash;
+}
+const volatile struct xok_block *xok_host_registry(void)
+{
+    return registry;
+}
+const volatile u8 *xok_host_map(u32 disk)
+{
+    return disks[disk].map;
+}
 
 void host_start(u64 count, u64 seed)
 {
@@ -416,7 +481,8 @@ void host_start(u64 count, u64 seed)
     for (u64 i = 0; i < count; i++)
         memset(memory + i * XOK_BLOCK_SIZE, 0xdb, 64);
     pool = calloc(DEPS, sizeof *pool);
-    registry_init(calloc(count, sizeof *registry), count, calloc(1, 4096 + (4ul << BITS)), BITS, pool, DEPS);
+    registry_init(calloc(count, sizeof *registry), count, calloc(1, 4096 + (4ul << BITS)), BITS,
+                  pool, DEPS);
     host_cap(0, XOK_ALL, 0, NULL);
 }
 
@@ -451,17 +517,25 @@ u32 host_disk_add(const struct host_disk_options *o)
     d->index = i;
     d->info = calloc(1, sizeof *d->info);
     d->submit = submit;
-    xn_disk_add(d, o->blocks, h->o.sector, (o->write_through ? 0 : XOK_DISK_FLUSH) | XOK_DISK_DISCARD);
+    xn_disk_add(d, o->blocks, h->o.sector,
+                (o->write_through ? 0 : XOK_DISK_FLUSH) | XOK_DISK_DISCARD);
     return i;
 }
 
-// ---- calls -------------------------------------------------------------------------------------------------------------------
-static const struct who *who_of(u64 slot) { return slot < XOK_CAP_SLOTS && caps[slot].name ? &caps[slot] : NULL; }
-static struct disk *disk_of(u64 disk) { return disk < XOK_DISK_MAX && disks[disk].info ? &disks[disk] : NULL; }
-#define NEED(slot, disk)                          \
-    const struct who *w = who_of(slot);           \
-    struct disk *d = disk_of(disk);               \
-    if (!w || !d)                                 \
+// ---- calls
+// -------------------------------------------------------------------------------------------------------------------
+static const struct who *who_of(u64 slot)
+{
+    return slot < XOK_CAP_SLOTS && caps[slot].name ? &caps[slot] : NULL;
+}
+static struct disk *disk_of(u64 disk)
+{
+    return disk < XOK_DISK_MAX && disks[disk].info ? &disks[disk] : NULL;
+}
+#define NEED(slot, disk)                                                                           \
+    const struct who *w = who_of(slot);                                                            \
+    struct disk *d = disk_of(disk);                                                                \
+    if (!w || !d)                                                                                  \
     return w ? XOK_E_ARG : XOK_E_CAP
 
 s64 xok_disk_format(u64 slot, u64 disk)
@@ -546,7 +620,8 @@ s64 xok_page_alloc(u64 slot, u64 ppn, u64 count)
 s64 xok_page_free(u64 slot, u64 ppn, u64 count)
 {
     const struct who *w = who_of(slot);
-    if (!w || count != 1 || !ppn || ppn >= page_count || pages[ppn].type != PAGE_USER || !dominates(w, &pages[ppn].acl[0].who))
+    if (!w || count != 1 || !ppn || ppn >= page_count || pages[ppn].type != PAGE_USER ||
+        !dominates(w, &pages[ppn].acl[0].who))
         return w ? XOK_E_ARG : XOK_E_CAP;
     if (pages[ppn].pins)
         return XOK_E_BUSY;
@@ -554,7 +629,8 @@ s64 xok_page_free(u64 slot, u64 ppn, u64 count)
     return 0;
 }
 
-// ---- conveniences ---------------------------------------------------------------------------------------------------------------
+// ---- conveniences
+// ---------------------------------------------------------------------------------------------------------------
 s64 host_try_mount(u32 cap, u32 disk)
 {
     s64 r;
@@ -602,7 +678,8 @@ s64 host_sync(u32 cap, u32 disk)
         u32 dirty = 0, wrote = 0;
         for (u64 p = 1; p < page_count; p++) {
             struct xok_block b = registry[p];
-            if (b.block == XOK_BLOCK_NONE || XOK_BLOCK_DISK(b.block) != disk || !(b.flags & XOK_B_DIRTY))
+            if (b.block == XOK_BLOCK_NONE || XOK_BLOCK_DISK(b.block) != disk ||
+                !(b.flags & XOK_B_DIRTY))
                 continue;
             struct xok_io o = {.block = XOK_BLOCK_NUMBER(b.block), .op = XOK_IO_WRITE};
             s64 r = host_io(cap, disk, &o, 1);

@@ -19,7 +19,10 @@ XOK_DETERMINISTIC s64 toy_owns(const struct xok_udf *u)
     return 1;
 }
 
-XOK_DETERMINISTIC s64 toy_edges(const struct xok_udf *u) { return ((const struct head *)u->head)->edges; }
+XOK_DETERMINISTIC s64 toy_edges(const struct xok_udf *u)
+{
+    return ((const struct head *)u->head)->edges;
+}
 
 XOK_DETERMINISTIC s64 toy_acl(const struct xok_udf *u)
 {
