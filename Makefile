@@ -20,7 +20,7 @@ SUITE_DEPS :=
 -include kernel/kernel.mk
 -include exos/exos.mk
 -include tests/abi/abi.mk
--include $(wildcard tools/*/*.mk tests/host/*.mk tests/guest/*.mk bench/*.mk)
+-include $(wildcard apps/*.mk tools/*/*.mk tests/host/*.mk tests/guest/*.mk bench/*.mk)
 
 # ---- the host tool
 TOOL_OBJ := $(patsubst %.c,$(B)/tool/%.o,$(TOOL_SRC))

@@ -203,7 +203,12 @@ s64 pt_boot_set(const struct cap *c, u64 space, const struct xok_pt_op *op); // 
 void name_init(void);
 bool cap_slot(struct env *e, u64 slot, struct cap *out);           // false: empty or out of range
 bool cap_dominates(const struct cap *c, u32 acl_entry, u32 rights);
-bool cap_over(const struct cap *c, u32 name, u32 rights);          // c dominates a resource owned by name
+bool cap_above(const struct cap *c, u32 name);
+// c dominates a resource owned by name
+static inline bool cap_over(const struct cap *c, u32 name, u32 rights)
+{
+    return (c->rights & rights) == rights && name && (c->name == name || cap_above(c, name));
+}
 s64 quota_charge(u32 name, enum xok_resource r, u32 n);
 void quota_refund(u32 name, enum xok_resource r, u32 n);
 void name_ref(u32 name), name_drop(u32 name);

@@ -172,12 +172,8 @@ s64 sys_cap_revoke(u64 slot, u64 component)
     return 0;
 }
 
-bool cap_over(const struct cap *c, u32 name, u32 rights)
+bool cap_above(const struct cap *c, u32 name)
 {
-    if ((c->rights & rights) != rights || !name)
-        return false;
-    if (c->name == name)
-        return true;
     u32 depth = KNAMES[c->name].depth;
     while (name && KNAMES[name].depth > depth)
         name = KNAMES[name].parent;

@@ -524,13 +524,14 @@ static void batch_flush(const struct batch *b)
 
 // The commonest operation, one 4 KiB entry in a table that is there, without the machinery of ranges:
 // faults and protection changes are made of these. False: nothing done, the general way decides.
-static bool one_entry(const struct cap *c, u64 space, const struct xok_pt_op *o)
+static INLINE bool one_entry(const struct cap *c, u64 space, const struct xok_pt_op *o, bool alone)
 {
-    bool shared, set = o->kind == XOK_PT_SET && o->pte & XOK_PTE_P;
+    bool here = this_cpu()->space == space, set = o->kind == XOK_PT_SET && o->pte & XOK_PTE_P, shared = false;
     if (o->count != 1 || o->level != 1 || (o->kind != XOK_PT_MOD && !set) || o->va & (XOK_PAGE_SIZE - 1) ||
         o->va >= XOK_USER_END || o->va >> 39 == XOK_SELFMAP_SLOT)
         return false;
-    u64 *e = table_find(space, o->va, 1, &shared);
+    // Whether others use the table matters only where somebody else may have its translations.
+    u64 *e = here && info.cpu_count == 1 ? leaf_find(space, o->va) : table_find(space, o->va, 1, &shared);
     if (!e || XOK_ACL_NAME(pages[table_ppn(e)].acl[0]) != c->name || !(c->rights & XOK_W))
         return false;
     u64 old = *e, new = set ? (o->pte & (XOK_PTE_ADDR | LEAF_BITS)) | XOK_PTE_U
@@ -545,12 +546,13 @@ static bool one_entry(const struct cap *c, u64 space, const struct xok_pt_op *o)
         if (!(old & XOK_PTE_P))
             return true;
         leaf_refs(old, 1, -1);
-    } else if (!(old & XOK_PTE_P) || !entry_modify(e, o->pte & MOD_BITS, o->clear & MOD_BITS, false)) {
+    } else if (!(old & XOK_PTE_P) || !entry_modify(e, o->pte & MOD_BITS, o->clear & MOD_BITS, alone)) {
         return true;
     }
-    if (shared || this_cpu()->space == space)
+    if (shared || here)
         tlb_flush_page(o->va);
-    tlb_shootdown(space, space, shared);
+    if (info.cpu_count > 1)
+        tlb_shootdown(space, space, shared);
     return true;
 }
 
@@ -567,7 +569,7 @@ s64 sys_pt_batch(u64 slot, u64 target, u64 ops, u64 count)
         return XOK_E_ARG;
     if (copy_in(list, ops, count * sizeof list[0]))
         return XOK_E_FAULT;
-    if (count == 1 && one_entry(&c, e->space, list))
+    if (count == 1 && one_entry(&c, e->space, list, info.cpu_count == 1))
         return 1;
     struct batch b;
     b.cap = &c, b.space = e->space, b.mine = me->space;
@@ -576,6 +578,10 @@ s64 sys_pt_batch(u64 slot, u64 target, u64 ops, u64 count)
     u64 total = 0, done = 0;
     s64 r = 0;
     for (; done < count && !r; done += !r) {
+        if (count <= FLUSH_MAX && one_entry(&c, e->space, &list[done], b.alone)) {
+            total++;
+            continue;
+        }
         total += op_weight(&list[done]);
         r = total > XOK_PT_OP_MAX ? XOK_E_ARG : op_run(&b, &list[done]);
     }

@@ -35,6 +35,21 @@ static inline void table_used(u64 *e, u32 n, s32 delta)
     t->next += delta;
 }
 
+// The last entry for va, if every table on the way is there.
+static inline u64 *leaf_find(u64 space, u64 va)
+{
+    u64 *e = (u64 *)phys_to_virt(space) + (va >> 39 & 511);
+    if ((*e & (XOK_PTE_P | XOK_PTE_PS)) != XOK_PTE_P)
+        return NULL;
+    e = table_at(*e) + (va >> 30 & 511);
+    if ((*e & (XOK_PTE_P | XOK_PTE_PS)) != XOK_PTE_P)
+        return NULL;
+    e = table_at(*e) + (va >> 21 & 511);
+    if ((*e & (XOK_PTE_P | XOK_PTE_PS)) != XOK_PTE_P)
+        return NULL;
+    return table_at(*e) + (va >> 12 & 511);
+}
+
 // The entry of `level` for va where every table on the way is there, else NULL; *shared as in walk.
 static inline u64 *table_find(u64 space, u64 va, int level, bool *shared)
 {

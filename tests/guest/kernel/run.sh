@@ -24,7 +24,7 @@ for image in "$@"; do
     [[ $name == smp* && $smp -lt 4 ]] && smp=4
     [[ $name == fuzz* ]] && smp=2
     count=
-    [[ $name == cost* || $name == slices* ]] && smp=1 count="-icount shift=0,sleep=off" # instructions are what its clock counts
+    [[ -n ${COUNT:-} || $name == cost* || $name == slices* ]] && smp=1 count="-icount shift=0,sleep=off" # instructions are what its clock counts
     more=()
     if [[ $name == netdev* ]]; then
         device=virtio-net-pci
