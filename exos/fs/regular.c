@@ -16,6 +16,20 @@ static const void *page_data(struct inode *i, u64 index)
     return index < i->lower_pages ? lower_data(i->lower, index) : NULL;
 }
 
+u8 *inode_bytes(struct inode *i, u64 off, u64 *n)
+{
+    if (off >= i->size)
+        return NULL;
+    *n = MIN(MIN(*n, i->size - off), PAGE - off % PAGE);
+    const u8 *p = page_data(i, off / PAGE);
+    if (!p)
+        return NULL;
+    u64 ppn = tree_get(i->tree, off / PAGE);
+    if (ppn)
+        page_ref(ppn);
+    return (u8 *)p + off % PAGE;
+}
+
 static s64 out_page(struct inode *i, u64 to, u64 off, u64 n)
 {
     const char *from = page_data(i, off / PAGE);

@@ -231,7 +231,9 @@ u64 tree_cut(u64 *root, u64 from);                   // drops pages index >= fro
 u64 tree_next(u64 root, u64 index);                  // next index >= index with a page; ~0 if none
 s64 inode_truncate(struct inode *i, u64 size);
 s64 inode_read_kernel(struct inode *i, void *to, u64 len, u64 off);
-s64 inode_page(struct inode *i, u64 index, bool write, u64 *ppn); // with a reference
+// Bytes at `off` as they lie in one page, at most *n of them, the page referenced (the root image's pages need
+// no reference, they stay); NULL: beyond the end, or a hole. Under inode->lock.
+u8 *inode_bytes(struct inode *i, u64 off, u64 *n);
 s64 regular_fallocate(struct file *f, int mode, u64 off, u64 len);
 
 // Text as programs run it, its system-call sites patched by vm/patch.c; reads still see the file.

@@ -1,6 +1,7 @@
 // Between two descriptors: sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2). Bytes go
 // through a few pages of the library; nothing crosses into program memory.
 #include "linux/fs.h"
+#include "net/sock.h"
 
 enum { CHUNK_PAGES = 16 };
 
@@ -34,9 +35,15 @@ static void ends_close(struct ends *e)
 static s64 pump(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos, u64 len)
 {
     struct thread *t = thread_self();
-    char *buf = heap_alloc(CHUNK_PAGES * PAGE);
+    struct sock *s = in->ops == &regular_ops ? sock_of(out) : NULL;
     u64 done = 0;
     s64 r = 0;
+    if (s && s->tcp) { // straight from the file cache; a hole, or the end, below
+        r = remote_sendfile(s, in, in_pos, len, !(out->flags & O_NONBLOCK));
+        if (r)
+            return r == -EPIPE ? sock_broken() : r;
+    }
+    char *buf = heap_alloc(CHUNK_PAGES * PAGE);
     if (!buf)
         return -ENOMEM;
     t->arena_io = true;

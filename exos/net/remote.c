@@ -272,6 +272,64 @@ s64 remote_send(struct sock *s, struct message *m, bool block)
     return done ? (s64)done : r;
 }
 
+// Pages of the file cache are sent from where they are. A hole ends the run: the caller copies that.
+static s64 file_refs(struct refq *q, struct inode *i, u64 off, u64 len)
+{
+    bool ok = true;
+    lock_take(&i->lock);
+    stack_take();
+    while (ok && len) {
+        u64 n = len;
+        u8 *p = inode_bytes(i, off, &n);
+        if (!p)
+            break;
+        ok = refq_put(&stack, q, p, n);
+        off += n, len -= n;
+    }
+    if (!ok)
+        refq_free(&stack, q);
+    stack_drop();
+    lock_drop(&i->lock);
+    return ok ? 0 : -ENOBUFS;
+}
+
+s64 remote_sendfile(struct sock *s, struct file *in, u64 *pos, u64 len, bool block)
+{
+    u64 done = 0, deadline = deadline_of(s->sndtimeo);
+    s64 r = 0;
+    lock_take(&s->lock);
+    while (done < len) {
+        if (!may_send(s)) {
+            s32 e = done ? 0 : remote_error(s);
+            r = e ? -e : -EPIPE;
+            break;
+        }
+        u32 room = connecting(s->tcp) ? 0 : tcp_room(s->tcp);
+        if (!room) {
+            r = block ? slept(waitq_until(&s->wait, &s->lock, room_or_end(s), deadline, true)) : -EAGAIN;
+            if (r)
+                break;
+            continue;
+        }
+        struct refq q = {0};
+        u64 want = MIN(MIN(len - done, (u64)PIECE), (u64)room);
+        r = file_refs(&q, in->inode, *pos, want);
+        u64 n = q.bytes;
+        if (r || !n)
+            break;
+        stack_take();
+        r = tcp_send(s->tcp, &q, done + n < len && n < room && n == want);
+        stack_drop();
+        if (r < 0)
+            break;
+        done += r, *pos += r;
+        if ((u64)r < n || n < want)
+            break;
+    }
+    lock_drop(&s->lock);
+    return done ? (s64)done : r;
+}
+
 // ---- bytes in
 static bool readable(const struct sock *s)
 {

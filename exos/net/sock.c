@@ -3,7 +3,7 @@
 
 struct lock net_lock, sock_all_lock;
 struct list sock_all = {&sock_all, &sock_all};
-enum { LIMIT = 212992, SEG_MIN = 2048, SEG_MAX = 65536 };
+enum { LIMIT = 212992, SEG_MIN = 768, SEG_MAX = 65536 };
 
 struct creds creds_now(void)
 {
@@ -47,6 +47,9 @@ static void queue_drop(struct sock *s)
     list_for_safe(it, next, &s->queue) seg_free(container_of(it, struct seg, link));
     list_init(&s->queue);
     s->queued = 0;
+    if (s->spare)
+        seg_free(s->spare);
+    s->spare = NULL;
 }
 
 void sock_put(struct sock *s)
@@ -266,13 +269,34 @@ static struct seg *seg_new(u32 len, u32 room)
     return g;
 }
 
-// A pipe's SIGPIPE, unless the sender asked not to be told that way.
-static s64 broken(const struct message *m)
+// The next piece of to's stream. A receiver that keeps up gets the piece that it emptied last, again and
+// again. to->lock held.
+static struct seg *seg_next(struct sock *to, u32 len)
 {
-    if (!(m->flags & MSG_NOSIGNAL))
-        signal_thread(thread_self(), SIGPIPE_, NULL);
+    struct seg *g = to->spare;
+    if (!g || len > g->room)
+        return seg_new(len, MAX(len, (u32)SEG_MIN));
+    to->spare = NULL;
+    g->len = len, g->off = 0;
+    return g;
+}
+
+static void seg_done(struct sock *s, struct seg *g)
+{
+    if (s->spare || g->nfiles || g->files || g->room != SEG_MIN)
+        seg_free(g);
+    else
+        s->spare = g;
+}
+
+s64 sock_broken(void)
+{
+    signal_thread(thread_self(), SIGPIPE_, NULL);
     return -EPIPE;
 }
+
+// A pipe's SIGPIPE, unless the sender asked not to be told that way.
+static s64 broken(const struct message *m) { return m->flags & MSG_NOSIGNAL ? -EPIPE : sock_broken(); }
 
 static s64 files_give(struct seg *g, struct message *m)
 {
@@ -306,7 +330,7 @@ static s64 stream_put(struct sock *to, struct cursor *c, u64 len, struct message
             return r;
         last->len += n;
     } else {
-        struct seg *g = seg_new(n, MAX(n, (u64)SEG_MIN));
+        struct seg *g = seg_next(to, n);
         if (!g)
             return -ENOBUFS;
         s64 r = cursor_in(c, g->data, n);
@@ -504,7 +528,7 @@ static s64 stream_take(struct sock *s, struct cursor *c, u64 len, struct message
         s->queued -= n;
         if (g->off == g->len) {
             list_del(&g->link);
-            seg_free(g);
+            seg_done(s, g);
         }
     }
     return done;

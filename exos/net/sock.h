@@ -72,6 +72,7 @@ struct sock {
     struct waitq space;       // datagram senders waiting for room in its queue
     struct list queue;        // of struct seg
     u64 queued;               // bytes in it
+    struct seg *spare;        // emptied, for the next bytes of a stream
     u64 limit;                // SO_RCVBUF
     bool eof;                 // nothing more will come
     bool tx_shut, peer_gone;
@@ -139,6 +140,8 @@ s64 remote_connect(struct sock *s, const struct address *a, bool block);
 s64 remote_listen(struct sock *s);              // s is named, and SOCK_LISTENING
 void remote_unlisten(struct sock *s);
 struct sock *remote_accept(struct sock *s);     // NULL: none is there
+s64 sock_broken(void); // SIGPIPE; -EPIPE
+s64 remote_sendfile(struct sock *s, struct file *in, u64 *pos, u64 len, bool block); // 0: at a hole, or the end
 bool remote_ready(const struct sock *s);
 s64 remote_send(struct sock *s, struct message *m, bool block);
 s64 remote_receive(struct sock *s, struct message *m, bool block);
