@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""bench.py [--quick] [micro|io|boot|page]...: Linux beside Xok; JSON and tables go to docs/performance/."""
+import json
+import os
+import sys
+import time
+
+from lib import io, machines, micro, tables
+
+OUT = os.path.join(machines.TOP, "docs", "performance")
+PARTS = {"micro": micro.measure, "io": io.measure}
+
+
+def main(arguments):
+    quick = "--quick" in arguments
+    parts = [a for a in arguments if not a.startswith("-")] or list(PARTS)
+    os.makedirs(OUT, exist_ok=True)
+    for part in parts:
+        start = time.monotonic()
+        result = PARTS[part](quick)
+        with open(os.path.join(OUT, part + ".json"), "w") as f:
+            json.dump(result, f, indent=1)
+            f.write("\n")
+        print(f"\n{part}: {result['unit']}; {time.monotonic() - start:.0f} s\n")
+        print(tables.versus(result["rows"], "operation"), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
