@@ -17,7 +17,8 @@ static bool index_bounds(const struct verify *v, const struct state *s, u32 inde
 
 static struct val reg_of(const struct state *s, u32 r)
 {
-    return r == R_FP ? (struct val){.kind = V_FRAME} : s->r[r];
+    struct val frame = {.kind = V_FRAME};
+    return r == R_FP ? frame : s->r[r];
 }
 
 const char *access_classify(const struct verify *v, const struct state *s, u32 base, s64 from, s64 to,
