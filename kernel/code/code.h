@@ -46,6 +46,13 @@ struct code_helper {
     u8 arg[5]; // enum code_arg
 };
 
+// Whoever runs the program promises that 8 bytes of a read-only region always hold the program address of a region:
+// CODE_VA(to + 1). Then what a program loads from there is known to point to it. Believed, not checked.
+struct code_pointer {
+    u8 in, to;  // regions
+    u16 offset; // in `in`
+};
+
 // How a program is called: r1, r2 = program address and length of region 0; r3, r4 = those of region 1 (0, 0
 // if there is none); r5 = a read-only table of all, struct { u64 address, length; } each. r0 is the result.
 struct code_abi {
@@ -54,6 +61,8 @@ struct code_abi {
     struct code_region_type region[CODE_REGIONS_MAX];
     const struct code_helper *helpers; // CODE_HANDLER only
     u32 helper_count;
+    const struct code_pointer *pointers;
+    u32 pointer_count;
     bool dead_code_ok; // accept instructions that nothing leads to (conformance suites have them)
 };
 

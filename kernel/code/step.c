@@ -83,6 +83,11 @@ static const char *step_access(struct verify *v, struct state *s, u32 base, u32 
                       ? (struct val){t->min_len, t->max_len, t->min_len != t->max_len, V_NUM, index, false}
                       : (struct val){.kind = V_PTR, .index = index};
     }
+    for (u32 k = 0; loaded && a.index && size == 8 && a.lo == a.hi && k < v->abi->pointer_count; k++) {
+        const struct code_pointer *p = &v->abi->pointers[k];
+        if (p->in + 1 == a.index && p->offset == a.lo + from)
+            *loaded = (struct val){.kind = V_PTR, .index = p->to + 1};
+    }
     access_learn(s, base, &a, from, to);
     return NULL;
 }

@@ -533,6 +533,11 @@ s32 verify(struct verify *v, const struct code_source *source, void *work)
         if (t->writable && v->abi->class == CODE_PREDICATE)
             return refuse(v, 0, "a predicate may not write to a region");
     }
+    for (u32 k = 0; k < v->abi->pointer_count; k++) {
+        const struct code_pointer *p = &v->abi->pointers[k];
+        if (p->in >= v->abi->region_count || p->to >= v->abi->region_count || v->abi->region[p->in].writable)
+            return refuse(v, 0, "a pointer is declared in a region that is writable, or to none");
+    }
     if (v->rodata_len > CODE_RODATA_MAX)
         return refuse(v, 0, "more than 1 MiB of read-only data");
     verify_layout(v, source, work);

@@ -16,6 +16,10 @@ static struct code_region_type region(u32 min, u32 max)
 void *function_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part)
 {
     struct code_abi theirs, abi = {.class = CODE_DETERMINISTIC, .region_count = REGIONS};
+    // What the fields of struct xok_udf hold, so that accesses through them need no search for the region.
+    static const struct code_pointer pointers[] = {{R_UDF, R_HEAD, offsetof(struct xok_udf, head)},
+                                                   {R_UDF, R_PART, offsetof(struct xok_udf, part)},
+                                                   {R_UDF, R_OUT, offsetof(struct xok_udf, out)}};
     struct code_source source;
     struct code_error error;
     u32 i = 0;
@@ -32,6 +36,7 @@ void *function_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part)
     abi.region[R_OUT] =
         region(0, kind == XOK_UDF_OWNS ? XOK_OWNS_MAX * sizeof(struct xok_owns) : 0);
     abi.region[R_OUT].writable = abi.region[R_OUT].output = true;
+    abi.pointers = pointers, abi.pointer_count = 3;
     return code_install(&abi, &source, &programs[i], &error) ? NULL : &programs[i];
 }
 

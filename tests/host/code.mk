@@ -12,6 +12,10 @@ EXAMPLES := $(patsubst apps/code/%.c,$(B)/host/code/%.o,$(wildcard apps/code/*.c
 $(B)/host/code/%.o: apps/code/%.c include/xok/bpf.h
 	@mkdir -p $(@D)
 	clang -O2 -mcpu=v3 -target bpf -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -c -o $@ $<
+EXAMPLES += $(B)/host/code/xn_owns.o
+$(B)/host/code/xn_owns.o: tests/host/code/xn_owns.c include/xok/bpf.h include/xok/udf.h
+	@mkdir -p $(@D)
+	clang -O2 -mcpu=v3 -target bpf -Wall -Wextra -Werror -Iinclude -c -o $@ $<
 $(B)/host/code_cost_test: tests/host/code_cost_test.c tests/host/code/count.c $(CODE_TEST) | $(EXAMPLES)
 	$(CODE_RULE) -lcmocka
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "xok/udf.h"
 #include "code/count.h"
 #include "../../kernel/code/host/native.h"
 #include "../../kernel/code/host/object.h"
@@ -78,6 +79,40 @@ static void owns(void **unused)
     object_program_free(&p);
 }
 
+// The same through struct xok_udf, with the declarations of kernel/disk/functions.c.
+static void owns_of_xn(void **unused)
+{
+    (void)unused;
+    static u64 meta[512];
+    static struct xok_owns out[XOK_OWNS_MAX];
+    static const struct code_pointer pointers[] = {{0, 1, offsetof(struct xok_udf, head)},
+                                                   {0, 2, offsetof(struct xok_udf, part)},
+                                                   {0, 3, offsetof(struct xok_udf, out)}};
+    struct xok_udf udf = {.head = (void *)CODE_VA(2), .part = (void *)CODE_VA(3), .out = (void *)CODE_VA(4),
+                          .head_len = 4096, .room = XOK_OWNS_MAX};
+    struct object_program p;
+    struct code_program owns = load("xn_owns", "owns", &p);
+    struct code_error e;
+    struct code_region regions[] = {{&udf, sizeof udf}, {meta, 4096}, {NULL, 0}, {out, sizeof out}};
+    struct code_result r;
+    native_free(&owns);
+    p.abi = (struct code_abi){.region_count = 4, .pointers = pointers, .pointer_count = 3,
+                              .region = {{sizeof udf, sizeof udf, false, false}, {4096, 4096, false, false},
+                                         {0, 0, false, false}, {0, sizeof out, true, true}}};
+    assert_true(native_load(&p.abi, &p.source, &owns, &e));
+    for (u32 k = 12; k < 512; k++)
+        meta[k] = 1000 + k;
+    u64 n = count_run(&owns, regions, 4, 100000, &frame, &r);
+    print_message("owns of XN over 500 pointers: %lu machine instructions\n", n);
+    assert_true(r.status == CODE_OK && r.value == 500 && out[499].block == 1511 && out[499].type == 7);
+    assert_true(n <= 8000);
+    native_free(&owns);
+    p.abi.region[0].writable = true;
+    assert_false(native_load(&p.abi, &p.source, &owns, &e));
+    assert_string_equal(e.reason, "a pointer is declared in a region that is writable, or to none");
+    object_program_free(&p);
+}
+
 static void filter(void **unused)
 {
     (void)unused;
@@ -143,7 +178,7 @@ static void echo(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(owns), cmocka_unit_test(filter),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(owns), cmocka_unit_test(owns_of_xn), cmocka_unit_test(filter),
                                        cmocka_unit_test(echo)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
