@@ -81,18 +81,17 @@ uaccess_begin:
         .globl  uaccess_copy
 uaccess_copy:
         xor     %r11d, %r11d
-        cmp     $512, %rdx
+        cmp     $128, %rdx
         jb      3f
         cmpb    $0, avx_ok(%rip)
         je      3f
         SAVE_YMM
         mov     $1, %r11d
-        mov     %rdx, %rax
-        and     $-512, %rax
-        and     $511, %edx
-        add     %rax, %rdi
-        add     %rax, %rsi
-        mov     %rax, %rcx
+        mov     %rdx, %rcx
+        and     $-512, %rcx
+        jz      9f
+        add     %rcx, %rdi
+        add     %rcx, %rsi
         neg     %rcx
 2:      MOVE128 0
         MOVE128 128
@@ -100,25 +99,47 @@ uaccess_copy:
         MOVE128 384
         add     $512, %rcx
         jnz     2b
-        LOAD_YMM
+9:      and     $511, %edx
+        xor     %ecx, %ecx
+        cmp     $128, %edx
+        jb      8f
+1:      MOVE128 0
+        add     $128, %rdi
+        add     $128, %rsi
+        sub     $128, %edx
+        cmp     $128, %edx
+        jae     1b
+8:      LOAD_YMM
         xor     %r11d, %r11d
-3:      mov     %edx, %eax
-        and     $7, %eax
-        shr     $3, %rdx
-        jz      5f
-4:      mov     (%rsi), %rcx
+3:      sub     $32, %rdx
+        jb      4f
+2:      mov     (%rsi), %rcx
+        mov     8(%rsi), %rax
+        mov     16(%rsi), %r8
+        mov     24(%rsi), %r9
+        mov     %rcx, (%rdi)
+        mov     %rax, 8(%rdi)
+        mov     %r8, 16(%rdi)
+        mov     %r9, 24(%rdi)
+        add     $32, %rsi
+        add     $32, %rdi
+        sub     $32, %rdx
+        jae     2b
+4:      add     $24, %rdx               // 24..-8: bytes left but 8
+        js      5f
+2:      mov     (%rsi), %rcx
         mov     %rcx, (%rdi)
         add     $8, %rsi
         add     $8, %rdi
-        dec     %rdx
-        jnz     4b
-5:      test    %eax, %eax
+        sub     $8, %rdx
+        jns     2b
+5:      add     $8, %rdx
         jz      7f
 6:      mov     (%rsi), %cl
         mov     %cl, (%rdi)
         inc     %rsi
         inc     %rdi
-        dec     %eax
+        dec     %edx
         jnz     6b
 7:      xor     %eax, %eax
         ret
