@@ -23,11 +23,20 @@ mkdir -p "$debs/partial" "$new"
 new=$(cd "$new" && pwd)
 
 # shellcheck disable=SC2086 # a list
-apt-get -qq -o Debug::NoLocking=1 -o Dir::State::status=/dev/null -o Dir::Cache::archives="$(cd "$debs" && pwd)" \
-    -o APT::Sandbox::User= --no-install-recommends --download-only -y install $packages >"$debs/log" 2>&1 || {
-    tail -n 3 "$debs/log" >&2
-    exit 1
+fetch() {
+    apt-get -qq -o Debug::NoLocking=1 -o Dir::State::status=/dev/null -o Dir::Cache::archives="$(cd "$debs" && pwd)" \
+        -o APT::Sandbox::User= --no-install-recommends --download-only -y install $packages >"$debs/log" 2>&1
 }
+# A new machine may have no package lists yet, or old ones.
+if ! fetch; then
+    sudo=""
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    $sudo apt-get update -qq >>"$debs/log" 2>&1 || true
+    fetch || {
+        tail -n 3 "$debs/log" >&2
+        exit 1
+    }
+fi
 
 # Debian 12 has merged /usr: the links come first, the packages' /bin and so on go through them.
 for d in bin sbin lib lib32 lib64 libx32; do

@@ -15,9 +15,39 @@ static int bomb(void)
     }
 }
 
-int main(void)
+// Children that each fill a MiB, until there is no more.
+static int memory_bomb(void)
+{
+    static pid_t child[20000];
+    int n = 0, reaped = 0;
+    for (; n < (int)(sizeof child / sizeof *child); n++) {
+        pid_t p = fork();
+        if (p < 0)
+            break;
+        if (!p) {
+            char *m = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (m != MAP_FAILED)
+                memset(m, 1, 1 << 20);
+            for (;;)
+                pause();
+        }
+        child[n] = p;
+    }
+    printf("%s: %s\n", n > 10 ? "many" : "few", errno == EAGAIN || errno == ENOMEM ? "no more" : strerrorname(errno));
+    for (int i = 0; i < n; i++)
+        kill(child[i], SIGKILL);
+    while (wait(NULL) > 0)
+        reaped++;
+    printf("%s reaped\n", reaped == n ? "all" : "some");
+    return system("echo alive");
+}
+
+// With an argument: until the whole machine's memory is gone. Not for a machine that others use.
+int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
+    if (argc > 1)
+        return puts(argv[1]) < 0 ? 1 : memory_bomb();
     pid_t p = fork();
     if (!p) {
         setpgid(0, 0);
