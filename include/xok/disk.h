@@ -8,8 +8,7 @@
 //   1. nothing on the disk points to a block that was not written since it was allocated;
 //   2. a block is not reused while a pointer to it can be on the disk;
 //   3. blocks whose changes belong together (a move, a link) are written together or not at all,
-//   through
-//      a small journal; so is a block of which one change touched more than one sector.
+//      through a small journal; so is a block of which one change touched more than one sector.
 #ifndef XOK_DISK_H
 #define XOK_DISK_H
 #include "types.h"
@@ -23,7 +22,6 @@
 #define XOK_BLOCK_NUMBER(b) ((b)&0x00fffffffffffffful)
 
 // ---- the catalogue
-// ------------------------------------------------------------------------------------------------
 struct xok_template { // disk_template. Immutable; the name is taken for ever
     char name[32];    // NUL-padded, not empty
     u64 block;        // free blocks that shall hold the code
@@ -50,7 +48,6 @@ enum xok_root_op {
 };
 
 // ---- changes of metadata
-// -----------------------------------------------------------------------------------------
 struct xok_mod { // bytes [off, off+len) of target become *data
     u64 data;
     u16 off, len;
@@ -89,7 +86,8 @@ struct xok_change {
 };
 
 // ---- input and output: lists, asynchronous
-// --------------------------------------------------------------------------- A list is taken in
+//
+// A list is taken in
 // order; neighbours become one device request. Each op that was taken adds 1 to the completion word
 // once it is done, and 1 << 32 more if it failed; then predicates on the word are looked at.
 struct xok_io {
@@ -126,7 +124,6 @@ enum xok_io_op {
     16 // may be tied to each other; a change that would tie more is E_TAINT: write some first
 
 // ---- exposed state
-// -----------------------------------------------------------------------------------------------------
 // The registry: an entry for each physical page, indexed by page number; block 0 of disk 0 (which
 // is never cached under that number by anyone) marks a page that holds no block. Lookup: hash, then
 // `next`.

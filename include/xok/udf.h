@@ -9,7 +9,6 @@
 #endif
 
 // ---- types, and the map: one byte a block, exposed
-// -------------------------------------------------------
 #define XOK_T_FREE 0
 #define XOK_T_DATA 1 // user data: no functions; its page may be mapped writable
 #define XOK_T_RESERVED                                                                             \
@@ -25,7 +24,8 @@
 // Allocatable is exactly: the byte is 0.
 
 // ---- functions
-// ------------------------------------------------------------------------------------- A metadata
+//
+// A metadata
 // block is `head` bytes, then parts of `part` bytes each ((4096 - head) % part == 0). What the
 // block owns is the union over its parts of owns(head, part i); a change to one part costs that
 // part only, a change to the head costs the whole block. part >= 16, and (head + part) times the

@@ -9,7 +9,6 @@ static struct dep pool[POOL];
 static u64 info_pa[XOK_DISK_MAX]; // of each exposed struct's first page
 
 // ---- pages
-// -------------------------------------------------------------------------------------------------
 void *xn_page(u32 ppn)
 {
     return phys_to_virt((u64)ppn * XOK_PAGE_SIZE);
@@ -129,7 +128,6 @@ u8 *xn_map_memory(struct disk *d, u64 bytes)
 }
 
 // ---- words
-// ---------------------------------------------------------------------------------------------------
 void xn_word_pin(u64 word)
 {
     pages[virt_to_phys((void *)word) / XOK_PAGE_SIZE].pins++;
@@ -167,7 +165,6 @@ bool xn_trusted(const struct who *w)
 }
 
 // ---- disks
-// -----------------------------------------------------------------------------------------------------
 static void registry_expose(void)
 {
     u32 bits = 8;
@@ -198,7 +195,6 @@ void disk_init(void)
 }
 
 // ---- calls
-// -----------------------------------------------------------------------------------------------------
 static bool who_presents(u64 slot, struct who *w)
 {
     struct cap c;
@@ -306,7 +302,6 @@ s64 sys_disk_io(u64 slot, u64 n, u64 list, u64 count, u64 done)
 }
 
 // ---- functions
-// ---------------------------------------------------------------------------------------------------
 void *xn_code_load(u32 kind, const u8 *code, u32 len, u32 head, u32 part)
 {
     return function_load(kind, code, len, head, part);

@@ -24,7 +24,6 @@ static bool name_ok(const char *name)
 }
 
 // ---- templates
-// ---------------------------------------------------------------------------------------------
 static void type_unload(struct type *t)
 {
     for (u32 i = 0; i < XOK_UDF_COUNT; i++)
@@ -168,7 +167,6 @@ s64 xn_template(const struct who *w, struct disk *d, const struct xok_template *
 }
 
 // ---- roots
-// ---------------------------------------------------------------------------------------------------
 u32 root_of(struct disk *d, u64 block)
 {
     u32 i = 0;

@@ -28,7 +28,6 @@ static bool type_ok(struct disk *d, u32 t)
 }
 
 // ---- decode
-// ----------------------------------------------------------------------------------------------
 static s64 targets_find(struct change *c, const struct xok_change *x)
 {
     for (u32 i = 0; i < c->targets; i++) {
@@ -204,7 +203,6 @@ static s64 room_check(struct change *c)
 }
 
 // ---- try
-// ------------------------------------------------------------------------------------------------------
 static const u8 *mods_apply(struct change *c, u32 target)
 {
     u8 *page = xn_page(c->ppn[target]);
@@ -268,7 +266,6 @@ static s64 freed_check(struct change *c)
 }
 
 // ---- perform
-// ------------------------------------------------------------------------------------------------------
 static void uncache(struct disk *d, const struct xok_claim *k)
 {
     for (u32 i = 0; i < k->count; i++) {

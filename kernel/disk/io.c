@@ -7,7 +7,6 @@ static bool pool_ready;
 static u32 pool_left;
 
 // ---- requests
-// ----------------------------------------------------------------------------------------------
 static void pool_init(void)
 {
     for (u32 i = 0; !pool_ready && i < REQUESTS; i++) {
@@ -89,7 +88,6 @@ void xn_complete(struct req *r, bool ok)
 }
 
 // ---- flushes
-// ------------------------------------------------------------------------------------------------
 // A flush makes durable what was complete when it was submitted. Whoever asks waits for a round:
 // the writes under way are let finish (they carry the other parity), then the device is flushed.
 // Who asks meanwhile waits for the next round.
@@ -172,7 +170,6 @@ void flush_for_group(struct disk *d)
 }
 
 // ---- what became of a block
-// --------------------------------------------------------------------------------
 void written(struct disk *d, u32 ppn, bool ok)
 {
     struct xok_block *b = &registry[ppn];
@@ -218,7 +215,6 @@ static void discard_done(struct req *r, bool ok)
 }
 
 // ---- lists
-// ----------------------------------------------------------------------------------------------------
 struct list { // one call
     const struct who *who;
     struct disk *d;

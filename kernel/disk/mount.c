@@ -43,7 +43,6 @@ static struct mount m;
 static struct xok_owns found[XOK_OWNS_MAX];
 
 // ---- reading and writing with m's frames
-// -----------------------------------------------------------------
 static void arrived(struct req *r, bool ok)
 {
     m.inflight--;
@@ -111,7 +110,6 @@ static void forget(struct disk *d)
 }
 
 // ---- the map
-// ---------------------------------------------------------------------------------------------------
 static u64 fingerprint(u64 block)
 {
     u64 x = (block + m.secret) * 0x9e3779b97f4a7c15ul;
@@ -229,7 +227,6 @@ static s64 root_step(struct disk *d)
 }
 
 // ---- super block, journal, catalogue
-// -----------------------------------------------------------------------------
 static u64 super_sum(struct super_block *s)
 {
     u64 was = s->sum;

@@ -82,7 +82,6 @@ void entry_clean(struct disk *d, u32 ppn)
 }
 
 // ---- queues: XOK_B_SETTLING says that the entry is in one of the disk's three
-// ----------------------------
 void queue_put(struct disk *d, u32 *list, u32 ppn)
 {
     struct xok_block *b = &registry[ppn];
@@ -112,7 +111,6 @@ void queue_take(struct disk *d, u32 ppn)
 }
 
 // ---- rings: circular lists of at most XOK_TIED_MAX
-// ---------------------------------------------------------
 u32 ring_size(u32 ppn)
 {
     u32 n = 1;

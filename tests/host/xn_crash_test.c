@@ -18,7 +18,6 @@ static u64 rnd(u64 n)
 }
 
 // ---- the model
-// -----------------------------------------------------------------------------------------
 static struct file {  // by id
     u32 dir, slot;    // dir 0: gone
     u64 synced, gone; // log positions: durable from, removal began
@@ -240,7 +239,6 @@ static void workload(u64 s, struct host_disk_options o)
 }
 
 // ---- what a mounted disk must be
-// ----------------------------------------------------------------------------
 static u8 seen[BLOCKS];
 static bool id_seen[FILES];
 
@@ -297,7 +295,6 @@ static void whole(u32 d, u64 at)
 }
 
 // ---- tests
-// --------------------------------------------------------------------------------------------------------
 static u8 image[BLOCKS * 4096];
 
 static void any_moment_is_whole(void **s)

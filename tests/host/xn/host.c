@@ -10,7 +10,6 @@
     ((x) ? (void)0 : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x), abort()))
 
 // ---- random numbers
-// ------------------------------------------------------------------------------------------
 static u64 state = 1;
 static u64 next_random(u64 *s)
 {
@@ -29,7 +28,6 @@ u64 xn_time(void)
 }
 
 // ---- pages
-// ------------------------------------------------------------------------------------------------------
 struct right {
     struct who who;
     u32 rights;
@@ -218,7 +216,6 @@ bool xn_trusted(const struct who *w)
 }
 
 // ---- functions
-// ------------------------------------------------------------------------------------------------------
 u64 host_native(s64 (*fn)(struct xok_udf *))
 {
     for (u32 i = 0; i < native_count; i++)
@@ -259,7 +256,6 @@ bool xn_code_call(void *fn, u32 kind, struct xok_udf *u, s64 *result)
 }
 
 // ---- disks
-// -------------------------------------------------------------------------------------------------------------
 static u64 log_put(struct host *h, struct event e)
 {
     if (!h->o.log)
@@ -436,7 +432,6 @@ void host_log_drop(struct host_log *l)
 }
 
 // ---- exposed state
-// ------------------------------------------------------------------------------------------------------
 const volatile struct xok_disk_info *xok_host_disk(u32 disk)
 {
     return disks[disk].info;
@@ -523,7 +518,6 @@ u32 host_disk_add(const struct host_disk_options *o)
 }
 
 // ---- calls
-// -------------------------------------------------------------------------------------------------------------------
 static const struct who *who_of(u64 slot)
 {
     return slot < XOK_CAP_SLOTS && caps[slot].name ? &caps[slot] : NULL;
@@ -630,7 +624,6 @@ s64 xok_page_free(u64 slot, u64 ppn, u64 count)
 }
 
 // ---- conveniences
-// ---------------------------------------------------------------------------------------------------------------
 s64 host_try_mount(u32 cap, u32 disk)
 {
     s64 r;
