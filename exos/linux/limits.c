@@ -1,9 +1,10 @@
 // What a process may use and has used: getrlimit(2), getrusage(2), times(2), sysinfo(2).
 #include "linux/load.h"
 #include "linux/misc.h"
+#include "proc/alarms.h"
 #include "fs/fs.h"
 
-enum { RLIMIT_NOFILE = 7, RUSAGE_CHILDREN = -1, RUSAGE_SELF, RUSAGE_THREAD, TICK_NS = 10000000 };
+enum { RLIMIT_CPU = 0, RLIMIT_NOFILE = 7, RUSAGE_CHILDREN = -1, RUSAGE_SELF, RUSAGE_THREAD, TICK_NS = 10000000 };
 
 static s64 limit_set(struct proc *p, u32 resource, const struct rlimit_native *new)
 {
@@ -29,7 +30,10 @@ CALL(setrlimit)
     struct rlimit_native new;
     if (copy_in(&new, b, sizeof new))
         return -EFAULT;
-    return (u32)a >= RLIM_COUNT ? -EINVAL : limit_set(proc_self(), a, &new);
+    s64 r = (u32)a >= RLIM_COUNT ? -EINVAL : limit_set(proc_self(), a, &new);
+    if (!r && (u32)a == RLIMIT_CPU)
+        alarms_limit(proc_self());
+    return r;
 }
 
 static bool same_user(const struct proc *p)
@@ -56,6 +60,8 @@ CALL(prlimit64)
         r = c ? limit_set(p, resource, &new) : 0;
     }
     lock_drop(&proc_lock);
+    if (!r && c && resource == RLIMIT_CPU && p == proc_self())
+        alarms_limit(p);
     return !r && d ? copy_out(d, &old, sizeof old) : r;
 }
 

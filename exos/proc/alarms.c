@@ -4,7 +4,7 @@
 #include "linux/misc.h"
 #include "proc/signal.h"
 
-enum { SI_TIMER = -2, LOOK_NS = 1000000, IDLE_LOOK_NS = 20000000, IGNORED_NS = 10000000 };
+enum { RLIMIT_CPU = 0, SIGKILL = 9, SIGXCPU = 24, SI_TIMER = -2, LOOK_NS = 1000000, IDLE_LOOK_NS = 20000000, IGNORED_NS = 10000000 };
 
 static bool by_cpu(const struct alarm *a) { return a->clock != CLOCK_MONOTONIC; }
 
@@ -57,7 +57,9 @@ static u64 period_next(struct alarm *a, u64 now)
 static void send(struct alarm *a)
 {
     struct siginfo_native info = {.signo = a->signal, .code = SI_TIMER, .field = {(u32)a->id, a->value}};
-    if (a->id < 0)
+    if (a->id == ALARM_LIMIT)
+        signal_proc(a->proc, alarm_now(a) / SECOND >= a->proc->rlim[RLIMIT_CPU].max ? SIGKILL : SIGXCPU, NULL);
+    else if (a->id < 0)
         signal_proc(a->proc, a->signal, NULL);
     else if (a->notify != SIGEV_THREAD_ID)
         signal_proc(a->proc, a->signal, &info);
@@ -153,10 +155,22 @@ struct alarms *alarms_get(struct proc *p)
         return s;
     for (int i = 0; i < ITIMERS; i++)
         s->itimer[i] = (struct alarm){.proc = p, .clock = clocks[i], .signal = signals[i], .id = -1};
+    s->limit = (struct alarm){.proc = p, .clock = CLOCK_PROCESS_CPUTIME_ID, .id = ALARM_LIMIT};
     if (__atomic_compare_exchange_n(&p->alarms, &none, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return s;
     heap_free(s);
     return none;
+}
+
+void alarms_limit(struct proc *p)
+{
+    u64 soft = p->rlim[RLIMIT_CPU].cur;
+    struct alarms *s = soft < 1ul << 33 || p->alarms ? alarms_get(p) : NULL;
+    if (!s)
+        return;
+    lock_take(&s->lock);
+    alarm_set(&s->limit, soft < 1ul << 33 ? MAX(soft, 1ul) * SECOND : 0, SECOND);
+    lock_drop(&s->lock);
 }
 
 struct alarm *alarm_find(struct alarms *s, s32 id) { return id >= 0 && (u32)id < s->room ? s->table[id] : NULL; }
@@ -210,6 +224,7 @@ void alarms_exit(struct proc *p)
     alarms_exec(p);
     for (int i = 0; i < ITIMERS; i++)
         timer_disarm(&s->itimer[i].timer);
+    timer_disarm(&s->limit.timer);
     p->alarms = NULL;
     heap_free(s->table);
     heap_free(s);

@@ -4,7 +4,7 @@
 #include "proc/timers.h"
 #include "proc/proc.h"
 
-enum { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF, ITIMERS, ALARMS_MAX = 1024 };
+enum { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF, ITIMERS, ALARMS_MAX = 1024, ALARM_LIMIT = -2 };
 enum { SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID = 4 };
 
 struct alarm {
@@ -12,7 +12,7 @@ struct alarm {
     struct proc *proc;
     s32 clock;          // whose time deadline is; CLOCK_MONOTONIC for every clock that is not processor time
     bool real;          // made for CLOCK_REALTIME: so are its absolute times
-    s32 id;             // of timer_create; -1: an itimer
+    s32 id;             // of timer_create; -1: an itimer; ALARM_LIMIT
     s32 signal, notify; // SIGEV_*
     u32 tid;            // SIGEV_THREAD_ID: who gets the signal
     u64 value;          // si_value
@@ -26,11 +26,13 @@ struct alarms {
     struct lock lock;   // the table, and calls that set timers, one at a time: outside proc_lock
     struct lock values; // innermost but the timers' own
     struct alarm itimer[ITIMERS];
+    struct alarm limit; // RLIMIT_CPU: each second from the soft limit on
     struct alarm **table; // by timer id
     u32 room;
 };
 
 struct alarms *alarms_get(struct proc *p);  // made when first asked for; NULL: out of memory
+void alarms_limit(struct proc *p);          // RLIMIT_CPU was set, or inherited. proc_lock not held
 void alarms_exec(struct proc *p);           // timer_create's go
 void alarms_exit(struct proc *p);           // all go. No lock held
 s64 alarm_new(struct proc *p, struct alarm *like); // its id; -EAGAIN

@@ -317,6 +317,7 @@ static s64 clone_process(u64 flags, u64 stack, u64 pidfd_at, u64 ptid, u64 ctid,
     thread_fpu_give(t);
     if (t->set_child_tid)
         t->pending = THREAD_SIGNAL;
+    alarms_limit(p);
     thread_start(t, &r);
     if (flags & CLONE_VFORK) {
         lock_take(&proc_lock);

@@ -30,6 +30,28 @@ static void unprivileged(void)
     SHOW(syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &l));
 }
 
+static void too_long(void)
+{
+    set(RLIMIT_CPU, 1, 3);
+    for (;;)
+        ;
+}
+
+static void on_xcpu(int sig) { printf("signal %d\n", sig); }
+
+static void far_too_long(void)
+{
+    signal(SIGXCPU, on_xcpu);
+    struct rlimit l = {1, 2};
+    syscall(SYS_prlimit64, 0, RLIMIT_CPU, &l, NULL);
+    if (!fork()) // inherited
+        for (;;)
+            ;
+    int status;
+    wait(&status);
+    printf("child: signal %d\n", WTERMSIG(status));
+}
+
 int main(void)
 {
     struct rlimit l = {5, 6}, old;
@@ -50,6 +72,8 @@ int main(void)
     printf("%ld %ld\n", (long)old.rlim_cur, (long)old.rlim_max);
     SHOW(syscall(SYS_prlimit64, 0, RLIMIT_MSGQUEUE, BAD, &old));
     child("unprivileged", unprivileged);
+    child("too long", too_long);
+    child("far too long", far_too_long);
 
     struct rusage u;
     SHOW(syscall(SYS_getrusage, RUSAGE_SELF, &u));
