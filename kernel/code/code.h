@@ -97,12 +97,15 @@ struct code_program {
 // Bytes of working memory that code_load wants for this program (16-byte aligned); 0: count out of range.
 u64 code_work_size(const struct code_source *source);
 
-// Verifies a program and compiles it into out[0..out_len). out NULL: only finds program->size. `where`: the
-// address at which the text will run (only helper calls depend on it). 0, or -1 and *error. Time: linear, at
-// most CODE_VISITS_MAX visits of an instruction by the verifier and 6 by the rest.
+// Verifies a program and finds the size of its machine code; what that takes stays in `work` for code_emit. 0, or
+// -1 and *error. Time: linear, at most CODE_VISITS_MAX visits of an instruction by the verifier and 6 by the rest.
 #define CODE_VISITS_MAX 40
 s32 code_load(const struct code_abi *abi, const struct code_source *source, void *work, u64 work_len,
-              void *out, u64 out_len, u64 where, struct code_program *program, struct code_error *error);
+              struct code_program *program, struct code_error *error);
+// Writes the machine code, program->size bytes, to out; `where`: the address at which it will run (only calls of
+// helpers depend on it). work and all arguments of code_load must be as it left them. 0, or -1 and *error.
+s32 code_emit(void *work, const struct code_source *source, void *out, u64 out_len, u64 where,
+              struct code_program *program, struct code_error *error);
 
 // ---- running
 struct code_region {

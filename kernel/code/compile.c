@@ -424,8 +424,16 @@ u64 code_work_size(const struct code_source *source)
            sizeof(struct verify);
 }
 
+static s32 loaded(struct comp *c, struct code_error *error)
+{
+    if (!c->error)
+        return 0;
+    *error = (struct code_error){c->at, c->error};
+    return -1;
+}
+
 s32 code_load(const struct code_abi *abi, const struct code_source *source, void *work, u64 work_len,
-              void *out, u64 out_len, u64 where, struct code_program *program, struct code_error *error)
+              struct code_program *program, struct code_error *error)
 {
     *error = (struct code_error){0, "the program is empty, or longer than 65536 instructions"};
     u64 need = code_work_size(source);
@@ -442,8 +450,7 @@ s32 code_load(const struct code_abi *abi, const struct code_source *source, void
     c->stub_at = (u32 *)rest, c->stub_insn = c->stub_at + stub_bound(source);
     if (verify(v, source, rest + 8 * stub_bound(source)))
         return -1;
-    *program = (struct code_program){.text = (void *)where,
-                                     .insns = v->count,
+    *program = (struct code_program){.insns = v->count,
                                      .region_count = abi->region_count,
                                      .rodata_len = v->rodata_len,
                                      .stack = CODE_FRAME * v->depth,
@@ -454,26 +461,29 @@ s32 code_load(const struct code_abi *abi, const struct code_source *source, void
     memset(c->delta, NOREG, sizeof c->delta);
     look(c);
     pass(c);
-    u64 size = c->t.at;
-    c->t = (struct text){.out = out, .room = out_len};
-    pass(c);
-    if (c->t.at != size)
-        c->error = "the compiler disagrees with itself";
     program->size = c->t.at + v->rodata_len;
+    program->tables = c->any;
     for (u32 k = 0; k < c->stubs; k++)
         program->checks += (c->stub_insn[k] & 255) == CODE_E_MEMORY || (c->stub_insn[k] & 255) == CODE_E_FULL;
     for (u32 at = 0; at < v->count; at++)
         program->accesses += !(v->flags[at] & F_SECOND) && insn_class(v->insns[at]) - LDX <= STX - LDX;
-    program->tables = c->any;
-    if (c->error) {
-        *error = (struct code_error){c->at, c->error};
+    return loaded(c, error);
+}
+
+s32 code_emit(void *work, const struct code_source *source, void *out, u64 out_len, u64 where,
+              struct code_program *program, struct code_error *error)
+{
+    struct comp *c = work;
+    *error = (struct code_error){0, "the machine code does not fit"};
+    if (program->size > out_len)
         return -1;
-    }
-    if (out && program->size > out_len) {
-        *error = (struct code_error){0, "the machine code does not fit"};
-        return -1;
-    }
-    if (out && v->rodata_len)
-        memcpy((u8 *)out + program->rodata_at, source->rodata, v->rodata_len);
-    return 0;
+    c->program = program;
+    program->text = (void *)where;
+    c->t = (struct text){.out = out, .room = out_len};
+    pass(c);
+    if (c->t.at + program->rodata_len != program->size)
+        c->error = "the compiler disagrees with itself";
+    if (program->rodata_len)
+        memcpy((u8 *)out + program->rodata_at, source->rodata, program->rodata_len);
+    return loaded(c, error);
 }

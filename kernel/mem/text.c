@@ -133,8 +133,7 @@ s64 code_install(const struct code_abi *abi, const struct code_source *source, s
         memcpy((void *)copy.rodata, source->rodata, source->rodata_len);
     s64 r = XOK_E_ARG;
     u32 units, first;
-    if (code_work_size(&copy) > need ||
-        code_load(abi, &copy, (u8 *)WORK + at_work, need, NULL, 0, TEXT, program, error))
+    if (code_work_size(&copy) > need || code_load(abi, &copy, (u8 *)WORK + at_work, need, program, error))
         goto out;
     r = XOK_E_NOMEM;
     units = (program->size + UNIT - 1) / UNIT, first = units_find(units);
@@ -150,7 +149,7 @@ s64 code_install(const struct code_abi *abi, const struct code_source *source, s
         total = at + XOK_PAGE_SIZE;
     }
     u8 *code = (u8 *)WORK + at_code;
-    if (code_load(abi, &copy, (u8 *)WORK + at_work, need, code, size, TEXT + first * UNIT, program, error))
+    if (code_emit((u8 *)WORK + at_work, &copy, code, size, TEXT + first * UNIT, program, error))
         panic("downloaded code: %s", error->reason);
     text_write(first * UNIT, code, size);
     units_mark(first, units, true);

@@ -128,7 +128,8 @@ static const struct animal {
     {"dead code", PROGRAM(MOVI(0, 0), END_, MOVI(0, 1), END_), DEAD, 2},
     {"dead loop", PROGRAM(MOVI(0, 0), END_, GOTO(-1)), DEAD, 2},
     {"function that nobody calls", PROGRAM(MOVI(0, 0), GOTO(2), MOVI(0, 1), END_, END_), DEAD, 2},
-    {"falls into a function", PROGRAM(MOVI(0, 0), CALLF(0), END_), "control falls into the start of a function", 1},
+    {"falls into a function", PROGRAM(MOVI(0, 0), CALLF(0), END_),
+     "control falls into the start of a function", 1},
     {"jump into a function", PROGRAM(MOVI(0, 0), CALLF(2), JUMPI(JEQ, 0, 0, 2), END_, MOVI(0, 1), END_),
      "control goes from one function into another", 4},
     {"jump out of a function", PROGRAM(MOVI(0, 0), CALLF(1), END_, MOVI(0, 1), GOTO(-3), END_),
@@ -345,23 +346,24 @@ static void interface(void **unused)
     struct code_abi abi = {.region_count = 1, .region = {{8, 4, false, false}}};
     u64 need = code_work_size(&source);
     assert_true(need && need <= sizeof work);
-    assert_int_equal(code_load(&abi, &source, work, need, out, sizeof out, 0, &p, &e), -1);
+    assert_int_equal(code_load(&abi, &source, work, need, &p, &e), -1);
     abi.region[0] = (struct code_region_type){0, CODE_REGION_MAX + 1, false, false};
-    assert_int_equal(code_load(&abi, &source, work, need, out, sizeof out, 0, &p, &e), -1);
+    assert_int_equal(code_load(&abi, &source, work, need, &p, &e), -1);
     abi.region[0] = (struct code_region_type){0, 8, true, false};
     abi.class = CODE_PREDICATE;
-    assert_int_equal(code_load(&abi, &source, work, need, out, sizeof out, 0, &p, &e), -1);
+    assert_int_equal(code_load(&abi, &source, work, need, &p, &e), -1);
     assert_string_equal(e.reason, "a predicate may not write to a region");
     abi.class = CODE_DETERMINISTIC, abi.region_count = 9;
-    assert_int_equal(code_load(&abi, &source, work, need, out, sizeof out, 0, &p, &e), -1);
+    assert_int_equal(code_load(&abi, &source, work, need, &p, &e), -1);
     abi.region_count = 1;
-    assert_int_equal(code_load(&abi, &none, work, need, out, sizeof out, 0, &p, &e), -1);
-    assert_int_equal(code_load(&abi, &much, work, need, out, sizeof out, 0, &p, &e), -1);
-    assert_int_equal(code_load(&abi, &source, work, need - 1, out, sizeof out, 0, &p, &e), -1);
+    assert_int_equal(code_load(&abi, &none, work, need, &p, &e), -1);
+    assert_int_equal(code_load(&abi, &much, work, need, &p, &e), -1);
+    assert_int_equal(code_load(&abi, &source, work, need - 1, &p, &e), -1);
     assert_string_equal(e.reason, "not enough working memory");
-    assert_int_equal(code_load(&abi, &source, work, need, out, 3, 0, &p, &e), -1);
+    assert_int_equal(code_load(&abi, &source, work, need, &p, &e), 0);
+    assert_int_equal(code_emit(work, &source, out, 3, 0, &p, &e), -1);
     assert_string_equal(e.reason, "the machine code does not fit");
-    assert_int_equal(code_load(&abi, &source, work, need, out, sizeof out, 0, &p, &e), 0);
+    assert_int_equal(code_load(&abi, &source, work, need, &p, &e), 0);
     struct code_region wrong = {out, 9};
     assert_int_equal(code_run(&p, &wrong, 1, 0, arena.frame).status, CODE_E_REGION);
     assert_int_equal(code_run(&p, &wrong, 0, 0, arena.frame).status, CODE_E_REGION);

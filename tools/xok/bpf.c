@@ -149,7 +149,7 @@ static bool verify_one(const struct object *o, const char *path, const char *fun
     }
     u64 need = code_work_size(&p.source);
     void *work = make(need + 1);
-    bool ok = !code_load(&p.abi, &p.source, work, need, NULL, 0, (u64)work, &c, &e);
+    bool ok = !code_load(&p.abi, &p.source, work, need, &c, &e);
     if (ok)
         printf("%s: %s, %u instructions, %u bytes of machine code, stack %u, %u accesses to "
                "memory, %u checked at "
@@ -330,7 +330,7 @@ static struct code_result interpret(const struct object_program *p, const struct
     struct code_frame *frame = aligned_alloc(16, sizeof *frame);
     u64 need = code_work_size(&p->source);
     void *work = make(need + 1);
-    *ok = !code_load(&p->abi, &p->source, work, need, NULL, 0, (u64)work, &c, e);
+    *ok = !code_load(&p->abi, &p->source, work, need, &c, e);
     struct code_result result = {0};
     if (*ok)
         result = code_interpret(&c, &p->abi, &p->source, r->regions, r->count, r->fuel, frame);

@@ -8,14 +8,13 @@ bool native_load(const struct code_abi *abi, const struct code_source *source, s
 {
     u64 need = code_work_size(source);
     void *work = malloc(need + 1);
-    // The first time only for the size. Near this program's text, so that helpers are in reach.
-    bool ok = !code_load(abi, source, work, need, NULL, 0, (u64)native_load, program, error);
+    bool ok = !code_load(abi, source, work, need, program, error);
     if (ok) {
         u64 size = program->size;
+        // Near this program's text, so that helpers are in reach.
         u8 *text = mmap((void *)(((u64)native_load & ~0xffffful) + 0x10000000), size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        ok = text != MAP_FAILED &&
-             !code_load(abi, source, work, need, text, size, (u64)text, program, error) &&
+        ok = text != MAP_FAILED && !code_emit(work, source, text, size, (u64)text, program, error) &&
              !mprotect(text, size, PROT_READ | PROT_EXEC);
     }
     free(work);

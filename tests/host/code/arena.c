@@ -47,8 +47,9 @@ s32 arena_load(struct arena *a, const struct code_abi *abi, const struct code_so
         a->work_len = need;
         a->work = realloc(a->work, need);
     }
-    return code_load(abi, source, a->work, a->work_len, a->text_w, ARENA_TEXT, (u64)a->text_x, program,
-                     error);
+    if (code_load(abi, source, a->work, a->work_len, program, error))
+        return -1;
+    return code_emit(a->work, source, a->text_w, ARENA_TEXT, (u64)a->text_x, program, error);
 }
 
 void arena_print(const struct code_source *source)

@@ -57,6 +57,29 @@ static s32 immediate(struct bytes *b)
     return (s32)n;
 }
 
+static u64 mix(u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+    return a * 3 + b * 5 + c * 7 + d * 11 + e * 13;
+}
+static u64 fill(u64 at, u64 len, u64 with, u64 d, u64 e)
+{
+    (void)d, (void)e;
+    memset((void *)at, with, len);
+    return with + len;
+}
+static u64 count_zeros(u64 a, u64 at, u64 len, u64 d, u64 e)
+{
+    u64 n = a + 0 * (d + e);
+    for (u64 k = 0; k < len; k++)
+        n += !((u8 *)at)[k];
+    return n;
+}
+static const struct code_helper helpers[] = {
+    {"mix", mix, 0, {CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE}},
+    {"fill", fill, 1, {CODE_ARG_WRITE, CODE_ARG_VALUE, CODE_ARG_VALUE}},
+    {"count", count_zeros, 2, {CODE_ARG_VALUE, CODE_ARG_READ, CODE_ARG_VALUE}},
+};
+
 struct gen {
     struct generated *g;
     struct bytes *b;
@@ -91,6 +114,17 @@ static s16 offset(struct gen *g, u8 base)
     if (base == 10)
         return k < 250 ? -(s16)(8 + k % 72) : -(s16)(500 + k % 16);
     return k < 240 ? k % 48 : k < 252 ? k % 80 - 16 : (s8)k;
+}
+
+static void helper_call(struct gen *g, u8 k)
+{
+    for (u8 r = 1; r <= 5; r++)
+        put(g, ALU64 | MOV, r, 0, 0, (u8)(k * r) % 24);
+    if (k % 3)
+        put(g, ALU64 | MOV | X, k % 3, 6 + (k >> 3) % 2, 0, 0);
+    put(g, JMP | CALL, 0, CALL_HELPER, 0, k % 3);
+    for (u8 r = 1; r <= 5; r++)
+        put(g, ALU64 | MOV | X, r, 6 + r % 4, 0, 0);
 }
 
 static void one(struct gen *g, u32 functions)
@@ -149,6 +183,10 @@ static void one(struct gen *g, u32 functions)
         for (u8 r = 1; r <= 5; r++)
             put(g, ALU64 | MOV | (r & 1 && k & 1 ? 0 : X), r, r & 1 && k & 1 ? 0 : 6 + k % 5, 0,
                 r & 1 && k & 1 ? 0x1000000 : 0);
+    } else if (kind < 61 && g->g->abi.class == CODE_HANDLER) {
+        helper_call(g, k);
+    } else if (kind < 62) {
+        put(g, LDX | MEM | DW, 6 + k % 3, 5, 8 * (take(b) % 8), 0);
     } else if (kind < 63) {
         bool rodata = k % 3 == 0;
         put(g, LDDW, dst, rodata ? LDDW_RODATA : 0, 0, rodata ? 0 : immediate(b));
@@ -208,6 +246,8 @@ void generate(struct generated *out, struct bytes *b)
                                  .dead_code_ok = true,
                                  .region_count = take(b) < 16 ? 1 : 2 + below(b, 3)};
     out->high = take(b) & 1;
+    if (take(b) % 4 == 0)
+        out->abi.class = CODE_HANDLER, out->abi.helpers = helpers, out->abi.helper_count = 3;
     for (u32 k = 0; k < out->abi.region_count; k++) {
         u32 max = take(b) % 8 ? 64 : below(b, 80), min = take(b) % 2 ? max : below(b, max + 1);
         out->abi.region[k] = (struct code_region_type){min, max, take(b) >= 20, k == 1};

@@ -1,4 +1,5 @@
-// An `owns` function as XN calls it, over a whole block of metadata: what it costs is asserted in code_cost_test.c.
+// An `owns` function as XN calls it, over a whole block of metadata: what it costs is asserted in
+// code_cost_test.c.
 #include "xok/udf.h"
 
 enum { POINTERS = 500 };
