@@ -157,7 +157,7 @@ static u32 set_poll(struct file *f, struct waiter *w)
     return any ? POLLIN : 0;
 }
 
-static const struct file_ops set_ops = {.poll = set_poll, .release = set_release, .name = "eventpoll"};
+static const struct file_ops set_ops = {.seek = file_seek_none, .poll = set_poll, .release = set_release, .name = "eventpoll"};
 
 s64 epoll_new(u32 flags)
 {

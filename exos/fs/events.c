@@ -68,7 +68,7 @@ static u32 event_poll(struct file *f, struct waiter *w)
 static void priv_free(struct file *f) { heap_free(f->priv); }
 
 static const struct file_ops event_ops = {
-    .read = event_read, .write = event_write, .poll = event_poll, .release = priv_free, .name = "eventfd",
+    .seek = file_seek_none, .read = event_read, .write = event_write, .poll = event_poll, .release = priv_free, .name = "eventfd",
 };
 
 s64 eventfd_new(u64 count, u32 flags)
@@ -143,7 +143,7 @@ static u32 signal_poll(struct file *f, struct waiter *w)
 }
 
 static const struct file_ops signalfd_ops = {
-    .read = signal_read, .poll = signal_poll, .release = priv_free, .name = "signalfd",
+    .seek = file_seek_none, .read = signal_read, .poll = signal_poll, .release = priv_free, .name = "signalfd",
 };
 
 s64 signalfd_set(s32 fd, u64 set, u32 flags)
@@ -240,7 +240,7 @@ static void timer_release(struct file *f)
 }
 
 static const struct file_ops timer_ops = {
-    .read = timer_read, .poll = timer_poll, .release = timer_release, .name = "timerfd",
+    .seek = file_seek_none, .read = timer_read, .poll = timer_poll, .release = timer_release, .name = "timerfd",
 };
 
 s64 timerfd_new(u32 clock, u32 flags)

@@ -260,6 +260,7 @@ void lower_forget(struct inode *i); // its last name has gone
 bool lower_xattr(struct inode *i, u32 n, const char **name, u32 *name_len, const char **value, u32 *len);
 
 // file.c, fd.c
+s64 file_seek_none(struct file *f, s64 off, int whence); // for what has no position: always 0
 struct file *file_new_path(const struct file_ops *ops, u32 flags, struct path *p); // takes over the path
 static inline bool file_readable(struct file *f) { return f->mode & MAY_READ; }
 static inline bool file_writable(struct file *f) { return f->mode & MAY_WRITE; }

@@ -373,8 +373,9 @@ static s64 stream_send(struct sock *s, struct message *m, bool block)
     lock_take(&to->lock);
     while (done < m->len) {
         if (s->tx_shut || s->peer_gone || to->eof) {
-            r = s->error ? -s->error : -EPIPE;
-            s->error = 0;
+            bool tell = s->error && s->domain != AF_UNIX; // unix(7): only who reads learns of unread data
+            r = tell ? -s->error : -EPIPE;
+            s->error = tell ? 0 : s->error;
             break;
         }
         if (to->queued >= to->limit) {
@@ -598,6 +599,8 @@ static s64 message_receive(struct sock *s, struct message *m, bool block)
         take_extras(g, m, peek);
         if (m->name)
             *m->name = g->from;
+        if (m->name && s->domain == AF_UNIX && m->name->len <= 2) // from nobody with a name
+            m->name->len = 0;
         if (n < g->len)
             m->out_flags |= MSG_TRUNC;
         r = m->flags & MSG_TRUNC ? (s64)g->len : (s64)n;

@@ -71,7 +71,7 @@ static s64 bind_path(struct sock *s, const struct address *a)
         dentry_put(d);
         r = -EADDRINUSE;
     } else if (r == -ENOENT) {
-        r = w.slash ? -ENOENT : name_make(&w, S_IFSOCK | (0777 & ~proc_self()->fs->umask), 0, NULL, &d);
+        r = s->inode || s->hashed ? -EINVAL : w.slash ? -ENOENT : name_make(&w, S_IFSOCK | (0777 & ~proc_self()->fs->umask), 0, NULL, &d);
         if (!r)
             s->inode = inode_get(d->inode);
     }
@@ -88,12 +88,12 @@ static s64 bind_path(struct sock *s, const struct address *a)
 
 static s64 unix_bind(struct sock *s, const struct address *a)
 {
-    if (a->len > 2 && a->family != AF_UNIX)
-        return -EINVAL;
-    if (s->inode || s->hashed)
+    if (a->len < 2 || a->family != AF_UNIX)
         return -EINVAL;
     if (a->len > 2 && a->bytes[0])
         return bind_path(s, a);
+    if (s->inode || s->hashed)
+        return -EINVAL;
     lock_take(&net_lock);
     s64 r = 0;
     if (a->len <= 2) {

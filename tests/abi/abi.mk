@@ -4,7 +4,7 @@ ABI := build/abi
 ABI_C := $(wildcard tests/abi/c/*.c)
 ABI_PROGRAMS := $(patsubst tests/abi/c/%.c,$(ABI)/static/%,$(ABI_C)) $(patsubst tests/abi/c/%.c,$(ABI)/dynamic/%,$(ABI_C))
 ABI_CFLAGS := -std=gnu17 -O1 -Wall -Wextra -Werror -Wno-missing-field-initializers \
-	-Wno-stringop-overflow -Wno-stringop-overread -Wno-format-truncation -pthread
+	-Wno-nonnull -Wno-stringop-overflow -Wno-stringop-overread -Wno-format-truncation -pthread
 
 $(ABI)/static/%: tests/abi/c/%.c tests/abi/c/abi.h
 	@mkdir -p $(@D)
