@@ -1,3 +1,3 @@
 # Every program of tests/abi/c, dynamic.
-#: smp 1 2
+#: smp 2
 for p in /abi/dynamic/*; do echo "== $p"; $p; echo "status $?"; done 2>&1
