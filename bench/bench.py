@@ -5,10 +5,10 @@ import os
 import sys
 import time
 
-from lib import io, machines, micro, tables
+from lib import boot, io, machines, micro, tables
 
 OUT = os.path.join(machines.TOP, "docs", "performance")
-PARTS = {"micro": micro.measure, "io": io.measure}
+PARTS = {"micro": micro.measure, "io": io.measure, "boot": boot.measure}
 
 
 def main(arguments):
