@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""bench.py [--quick] [micro|io|boot|page]...: Linux beside Xok; JSON and tables go to docs/performance/."""
+"""bench.py [--quick] [micro|io|boot]...: Linux beside Xok; JSON goes to docs/performance/, tables to docs/performance.md."""
 import json
 import os
 import sys
 import time
 
-from lib import boot, io, machines, micro, tables
+from lib import boot, io, machines, micro, page, tables
 
 OUT = os.path.join(machines.TOP, "docs", "performance")
 PARTS = {"micro": micro.measure, "io": io.measure, "boot": boot.measure}
@@ -23,6 +23,7 @@ def main(arguments):
             f.write("\n")
         print(f"\n{part}: {result['unit']}; {time.monotonic() - start:.0f} s\n")
         print(tables.versus(result["rows"], "operation"), flush=True)
+    page.rewrite(os.path.join("docs", "performance.md"), page.FULL)
 
 
 if __name__ == "__main__":
