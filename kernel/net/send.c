@@ -210,7 +210,8 @@ s64 sys_net_send(u64 slot, u64 number)
     struct nic *nic = &nics[r->nic];
     u32 n = 0;
     f.ring = number;
-    while (n < SEND_BUDGET && r->tx_count && send_one(nic, r, &c, &f))
+    while (n < SEND_BUDGET && r->tx_count && ring_tx(r, r->tx_at)->state == XOK_DESC_KERNEL &&
+           send_one(nic, r, &c, &f))
         n++;
     if (nic->device) {
         virtio_net_kick(nic->device);
