@@ -154,6 +154,64 @@ static void critical(void)
     kit_free(&c);
 }
 
+// ---- two tenants: one takes all the grace it can get, and asks for slots it may not have ------------------
+static volatile u64 honest_work, more_slots;
+
+static void honest(u64 arg)
+{
+    (void)arg;
+    for (;;)
+        honest_work++;
+}
+
+static void greedy(u64 kit)
+{
+    volatile struct xok_ctl *ctl = (struct xok_ctl *)kit;
+    for (;;) {
+        critical_enter(ctl);
+        more_slots += xok_slot_alloc(5, 0, 0, XOK_SLOT_ANY) >= 0;
+        while (!ctl->slice_over)
+            ;
+        u64 from = __builtin_ia32_rdtsc(), grace = (XOK_GRACE_NS * 9 / 10 << 32) / XOK_INFO->tsc_mult;
+        while (__builtin_ia32_rdtsc() - from < grace)
+            ;
+        critical_leave(ctl);
+    }
+}
+
+static void tenants(void)
+{
+    EQ(xok_cap_forge(ROOT, 50, XOK_ALL, 5), 0);
+    struct child a = child_new(1, me, honest, 0, ~0u), b = {.kit = KIT + 10 * PAGE};
+    kit_make(b.kit);
+    b.ctl = (struct xok_ctl *)b.kit;
+    b.env = xok_env_alloc(5, 0);
+    struct xok_pt_op link = {0, XOK_PTE_W, 0, 1, XOK_PT_LINK, 4, 0, 0};
+    EQ(xok_pt_batch(ROOT, b.env, &link, 1), 1);
+    struct xok_env_setup s = child_setup(b.kit);
+    struct xok_regs r = {.rip = (u64)greedy, .rdi = b.kit, .rsp = b.kit + 4 * PAGE - 8, .rflags = 2};
+    EQ(xok_env_setup(ROOT, b.env, &s), 0);
+    EQ(xok_cap_copy(5, ROOT, b.env, XOK_ALL, 5), 0);
+    EQ(xok_env_regs(ROOT, b.env, &r, 1), 0);
+    EQ(xok_cap_quota(ROOT, 50, XOK_RES_SLOTS, 2), 0);
+    s64 slot[3] = {xok_slot_alloc(ROOT, a.env, 0, XOK_SLOT_ANY), xok_slot_alloc(ROOT, b.env, 0, XOK_SLOT_ANY),
+                   xok_slot_alloc(ROOT, b.env, 0, XOK_SLOT_ANY)};
+    CHECK(slot[0] > 0 && slot[1] > 0 && slot[2] > 0);
+    EQ(xok_env_run(ROOT, b.env), 0);
+    u64 start = INFO(a).run_tsc, started = INFO(b).run_tsc;
+    while (INFO(b).slices < 230)
+        xok_yield(0);
+    u64 its = INFO(a).run_tsc - start, others = INFO(b).run_tsc - started;
+    u64 share = its * 3000 / (its + others); // 1000: the third that was given
+    CHECK(share >= 980 && share <= 1030);
+    CHECK(INFO(b).forfeits >= 1);
+    EQ(INFO(b).state, XOK_ENV_READY);
+    EQ(more_slots, 0);
+    child_free(&a);
+    EQ(xok_env_free(ROOT, b.env), 0);
+    kit_free(&b);
+}
+
 static void test(void)
 {
     adult();
@@ -161,4 +219,5 @@ static void test(void)
     told();
     overruns();
     critical();
+    tenants();
 }
