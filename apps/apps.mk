@@ -12,6 +12,7 @@ build/apps/$(1): $(2) $(APP_DEPS)
 	@mkdir -p $$(@D)
 	$$(CC) $$(APP_CFLAGS) -nostdlib -static -Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none \
 		-T tests/guest/kernel/test.ld -o $$@ apps/tiny/start.S apps/tiny/tiny.c $(2)
+	printf '\130' | dd of=$$@ bs=1 seek=7 conv=notrunc status=none # EI_OSABI: native
 build/apps/$(1).img: build/apps/$(1) build/tools/mkboot
 	build/tools/mkboot $$< /dev/null $$@
 endef
@@ -19,6 +20,7 @@ $(foreach a,$(APPS),$(eval $(call APP,$(firstword $(subst :, ,$(a))),$(lastword 
 
 APP_IMAGES := $(APP_NAMES:%=build/apps/%.img)
 SUITES += COUNT=1 tests/guest/kernel/run.sh build/kernel/xok.elf $(APP_IMAGES)
+SUITES += tests/guest/native_test.sh
 SUITE_DEPS += $(APP_IMAGES)
 .PHONY: apps apps-test
 apps: $(APP_IMAGES)

@@ -1,9 +1,9 @@
-// A proportional-share scheduler above the kernel (thesis 3.3, Waldspurger's stride scheduling): it owns two
-// places of the processor's vector, its own and the one after, and gives the second to the client whose pass is
-// least. Clients are ordinary environments that never yield.
+// A proportional-share scheduler above the kernel (thesis 3.3, Waldspurger's stride scheduling): it has two
+// places of the processor's vector, its own and another, which it gives to the client whose pass is least,
+// slice by slice. Clients are ordinary environments that never yield.
 #include "apps/tiny/tiny.h"
 
-enum { CLIENTS = 3, SLOTS = 100, STRIDE1 = 60, MY_PLACE = 0, PLACE = 1 };
+enum { CLIENTS = 3, SLOTS = 100, STRIDE1 = 60 };
 
 static struct client {
     u32 env, tickets, slices;
@@ -37,10 +37,11 @@ void tiny_main(void)
     for (u32 n = 0; n < SLOTS; n++) {
         struct client *c = least();
         c->pass += c->stride;
-        if (xok_slot_alloc(TINY_CAP, c->env, 0, PLACE) != PLACE)
+        s64 place = xok_slot_alloc(TINY_CAP, c->env, tiny_ctl.cpu, XOK_SLOT_ANY);
+        if (place < 0)
             tiny_exit(0);
         xok_yield(0); // its slice, to the end
-        xok_slot_free(TINY_CAP, 0, PLACE);
+        xok_slot_free(TINY_CAP, tiny_ctl.cpu, place);
     }
     u32 tickets = 0, got = 0;
     for (struct client *c = client; c < client + CLIENTS; c++)

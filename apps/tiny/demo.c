@@ -46,13 +46,13 @@ static void idle(u64 arg)
 void tiny_main(void)
 {
     u32 rival = tiny_spawn(idle, 0); // somebody else to share the processor with, so that slices end
-    if (!rival || xok_slot_alloc(TINY_CAP, rival, 0, XOK_SLOT_ANY) < 0)
+    if (!rival || xok_slot_alloc(TINY_CAP, rival, tiny_ctl.cpu, XOK_SLOT_ANY) < 0)
         tiny_exit(0);
-    u64 calls = XOK_INFO->cpu[0].entries[XOK_ENTRY_CALL];
+    u64 calls = XOK_INFO->cpu[tiny_ctl.cpu].entries[XOK_ENTRY_CALL];
     tiny_thread_start(polite, 2);
     while (done < 1)
         tiny_yield();
-    calls = XOK_INFO->cpu[0].entries[XOK_ENTRY_CALL] - calls;
+    calls = XOK_INFO->cpu[tiny_ctl.cpu].entries[XOK_ENTRY_CALL] - calls;
     // the stacks' pages, and a slice's end or two: nothing for two thousand switches
     tiny_say(calls < 20 ? "ok thread switches enter the kernel not at all: calls" : "not ok thread switches: calls", calls, sums[2]);
     tiny_thread_start(sieve, 0);

@@ -1,4 +1,6 @@
 #include "apps/tiny/tiny.h"
+#include "xok/native.h"
+#include "xok/pct.h"
 
 enum { STACK = 16384, POOL = 64 };
 
@@ -8,6 +10,7 @@ int (*tiny_fault)(u64, u64, struct xok_frame *);
 
 static u8 upcall_stack[PAGE] __attribute__((aligned(PAGE)));
 static u8 exception_stack[PAGE] __attribute__((aligned(PAGE)));
+static u32 parent;
 static volatile u64 heap_top = TINY_HEAP; // read by faults: written before what it makes valid is touched
 static struct tiny_thread first = {.next = &first}, *volatile current = &first;
 static volatile u32 threads = 1;
@@ -77,6 +80,25 @@ static u64 number(char *at, u64 v)
     return k;
 }
 
+// To whoever started it, message by message; a machine of its own has the log.
+static void write(const char *text, u64 n)
+{
+    if (!parent)
+        xok_log(text, n - 1); // the log adds the end of the line
+    for (u64 at = 0; parent && at < n;) {
+        u64 word[XOK_RING_WORDS] = {0}, k = 0;
+        for (; k < sizeof word && at + k < n; k++)
+            ((char *)word)[k] = text[at + k];
+        s64 r = xok_ring_send(parent, word, XOK_RING_WORDS);
+        if (r == XOK_E_FULL)
+            xok_yield(parent);
+        else if (r)
+            return;
+        else
+            at += k;
+    }
+}
+
 void tiny_say(const char *text, u64 a, u64 b)
 {
     char line[200];
@@ -85,16 +107,18 @@ void tiny_say(const char *text, u64 a, u64 b)
     n += number(line + n, a);
     line[n++] = ' ';
     n += number(line + n, b);
-    xok_log(line, n);
+    line[n++] = '\n';
+    write(line, n);
 }
 
 void tiny_exit(int ok)
 {
-    xok_log(ok ? "done" : "failed", ok ? 4 : 6);
-    xok_halt(TINY_CAP, !ok); // where it holds the machine; else it only ends itself
-    xok_env_free(TINY_CAP, 0);
+    write(ok ? "done\n" : "failed\n", ok ? 5 : 7);
+    if (!parent)
+        xok_halt(TINY_CAP, !ok);
+    xok_env_app(0, 0, XOK_NATIVE_EXIT + !ok);
     for (;;)
-        ;
+        xok_sleep(0, 0);
 }
 
 // ---- memory ---------------------------------------------------------------------------------------------
@@ -208,8 +232,9 @@ u32 tiny_spawn(void (*fn)(u64), u64 arg)
     return e;
 }
 
-__attribute__((used, noreturn)) void tiny_begin(void)
+__attribute__((used, noreturn)) void tiny_begin(u64 from, u64 module_pages)
 {
+    parent = module_pages ? 0 : from;
     struct xok_env_setup s = {.ctl = (u64)&tiny_ctl, .upcall_stack = (u64)upcall_stack, .exc_stack = (u64)exception_stack,
                               .text_lo = (u64)text_begin, .text_hi = (u64)text_end,
                               .entry = {[XOK_UP_FAULT] = (u64)fault_entry, [XOK_UP_SLICE_END] = (u64)end_entry,

@@ -1,6 +1,6 @@
 // A library OS in a few hundred lines, without anything of ExOS: memory on demand, its own fault handlers,
 // threads that it schedules by itself. It begins as any native program does: its ELF segments are mapped, its
-// capability is in slot 0 (docs/native.md). A program defines `void tiny_main(void)`.
+// capability is in slot 0 (include/xok/native.h). A program defines `void tiny_main(void)`.
 #ifndef TINY_H
 #define TINY_H
 #include "xok/calls.h"

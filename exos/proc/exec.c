@@ -2,9 +2,11 @@
 #include "core/calls.h"
 #include "fs/fs.h"
 #include "proc/alarms.h"
+#include "proc/native.h"
 #include "proc/proc.h"
 #include "linux/vdso.h"
 #include "vm/vm.h"
+#include "xok/native.h"
 
 enum { SCRIPT_DEPTH = 4, HEAD = 256, PH_MAX = 64, STACK_FIRST = 128 << 10, ET_EXEC = 2, ET_DYN = 3 };
 enum { PT_LOAD = 1, PT_INTERP = 3, PT_GNU_STACK = 0x6474e551, PF_X = 1, PF_W = 2, PF_R = 4, EM_X86_64 = 62 };
@@ -424,6 +426,25 @@ static void exec_free(struct exec *x)
     heap_free(x);
 }
 
+// A native program has no place in this process's space: the process becomes its keeper, and ends with it.
+static s64 native_exec(struct elf *e)
+{
+    struct native_segment s[PH_MAX];
+    u32 n = 0;
+    for (int i = 0; i < e->h.phnum; i++) {
+        const struct phdr *p = &e->ph[i];
+        if (p->type != PT_LOAD)
+            continue;
+        if (e->h.type != ET_EXEC || (p->vaddr | p->offset) & (PAGE - 1))
+            return -ENOEXEC;
+        s[n++] = (struct native_segment){p->vaddr, p->offset, p->filesz, p->memsz, p->flags & PF_W, p->flags & PF_X};
+    }
+    s64 status = native_run(e->file, s, n, e->h.entry);
+    if (status < 0)
+        return status;
+    proc_exit_group(status);
+}
+
 s64 proc_exec(const char *path, char *const argv[], char *const envp[], struct uregs *r)
 {
     struct exec *x = heap_alloc_raw(sizeof *x);
@@ -439,6 +460,8 @@ s64 proc_exec(const char *path, char *const argv[], char *const envp[], struct u
     x->envp = envp;
     snprintf(x->path, sizeof x->path, "%s", path);
     s64 err = exec_open(x);
+    if (!err && x->prog.h.ident[7] == XOK_NATIVE_OSABI)
+        err = native_exec(&x->prog);
     if (!err)
         err = interp_open(x);
     if (!err && vm_shared(proc_self()->vm)) {

@@ -19,7 +19,7 @@
 #define RECORD (ARENA + 9 * PAGE)
 #define OURS 0x60000000ul // records, and control pages, as the supervisor sees them
 #define PATTERN 0x70000000ul
-enum { TENANTS = 4, PATTERN_PAGES = 32, TENANT_SLOT = 10, RECORD_WORDS = 192 };
+enum { TENANTS = 4, PATTERN_PAGES = 32, TENANT_SLOT = 10, RECORD_WORDS = 192, LIFE = 4000 };
 
 static const struct call {
     u16 number;
@@ -237,7 +237,7 @@ static s64 invoke(u64 number, const u64 *a)
 static void tenant(u64 seed)
 {
     struct fuzz f = {.seed = seed * 0x9e3779b97f4a7c15 + 1, .record = (struct record *)RECORD};
-    for (;;) {
+    for (u64 n = 0; n < LIFE; n++) { // then it has perhaps no capability any more
         const struct call *c = &calls[rnd(&f) % CALLS];
         const char *args = c->args;
         u64 a[6], number = rnd(&f) & 63 ? c->number : pick_number(&f);
@@ -260,6 +260,8 @@ static void tenant(u64 seed)
         if (number == 24 && r > 0)
             f.envs[rnd(&f) & 7] = r;
     }
+    for (;;)
+        xok_env_free(31, 0), xok_env_free(0, 0), xok_sleep(1, 0);
 }
 
 // ---- another tenant: computes the same again and again, in its own memory, and must not notice anything -------
