@@ -1,5 +1,6 @@
 // Sockets of every family: queues, pairs, listening, and sending between two ends in this family.
 #include "net/sock.h"
+#include "net/stack.h"
 
 struct lock net_lock, sock_all_lock;
 struct list sock_all = {&sock_all, &sock_all};
@@ -87,7 +88,7 @@ static void peer_leave(struct sock *s)
         lock_take(&p->lock);
         p->eof = p->peer_gone = true;
         if (unread)
-            p->error = ECONNRESET;
+            p->error = ECONNRESET, p->reset = true;
         lock_drop(&p->lock);
         wake(p);
     }
@@ -218,6 +219,11 @@ s64 sock_connect_local(struct sock *s, struct sock *l, bool block)
     c->domain = l->domain;
     c->name = s->domain == AF_UNIX ? l->name : s->peer_name;
     c->peer_name = s->name;
+    if (s->domain != l->domain) { // IPv4 at one end, its mapped form at the other
+        struct ip from = ip_of(&s->name), to = ip_of(&s->peer_name);
+        address_of(&c->peer_name, l->domain, &from, port_of(&s->name));
+        address_of(&c->name, l->domain, &to, port_of(&s->peer_name));
+    }
     c->creds = l->creds;
     c->limit = l->limit, c->sndbuf = l->sndbuf, c->nodelay = l->nodelay, c->options = l->options;
     s->creds = creds_now();
@@ -704,14 +710,14 @@ static u32 sock_poll(struct file *f, struct waiter *w)
         return list_empty(&s->backlog) && !remote_ready(s) ? 0 : POLLIN;
     if (s->tcp)
         return remote_poll(s);
-    u32 events = s->error ? POLLERR | POLLIN | POLLOUT : 0;
+    u32 events = !s->error ? 0 : s->type == SOCK_DGRAM ? POLLERR : POLLERR | POLLIN | POLLOUT;
     if (!list_empty(&s->queue) || !list_empty(&s->arrived) || s->eof)
         events |= POLLIN;
     if (s->eof)
         events |= POLLRDHUP;
     if (s->type == SOCK_STREAM && s->state == SOCK_IDLE)
         return events | POLLOUT | POLLHUP;
-    if (s->eof && (s->tx_shut || (s->peer_gone && s->domain == AF_UNIX)))
+    if (s->eof && (s->tx_shut || s->reset || (s->peer_gone && s->domain == AF_UNIX)))
         events |= POLLHUP;
     struct sock *p = peer_of(s);
     if (!p || p->queued < p->limit || s->peer_gone || s->tx_shut || p->eof)

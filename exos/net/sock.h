@@ -75,7 +75,7 @@ struct sock {
     struct seg *spare;        // emptied, for the next bytes of a stream
     u64 limit;                // SO_RCVBUF
     bool eof;                 // nothing more will come
-    bool tx_shut, peer_gone;
+    bool tx_shut, peer_gone, reset;
     s32 error;                // SO_ERROR
     struct sock *peer;        // a reference; net_lock
     struct address name, peer_name;
