@@ -225,6 +225,17 @@ static bool pending_add(struct net *net, struct neigh *n, struct tx *t)
     return true;
 }
 
+static bool subnet_broadcast(struct net *net, const struct netif *nif, const struct ip *hop)
+{
+    for (u32 i = 0; ip_is4(hop) && i < net->addr_high; i++) {
+        const struct addr *a = &net->addrs[i];
+        if (a->nif == nif && ip_is4(&a->ip) && a->plen < 127 && ip_prefix_eq(&a->ip, hop, a->plen) &&
+            (get32(hop->b + 12) | ~0u << (128 - a->plen)) == ~0u)
+            return true;
+    }
+    return false;
+}
+
 bool ether_send(struct net *net, struct netif *nif, const struct ip *hop, struct tx *t)
 {
     static const u8 nobody[6];
@@ -236,14 +247,12 @@ bool ether_send(struct net *net, struct netif *nif, const struct ip *hop, struct
         mac_of_multicast(hop, mac);
         return frame_send(net, nif, t, mac, type);
     }
-    for (u32 i = 0; i < ADDRS; i++) { // a subnet's broadcast address
-        struct addr *a = &net->addrs[i];
-        if (a->nif == nif && type == ETH_IP4 && ip_is4(&a->ip) && a->plen < 127 && ip_prefix_eq(&a->ip, hop, a->plen) &&
-            (get32(hop->b + 12) | ~0u << (128 - a->plen)) == ~0u)
-            return frame_send(net, nif, t, everyone, type);
-    }
-    struct neigh *n = neigh_find(net, nif, hop, true);
-    if (!n)
+    struct neigh *n = neigh_find(net, nif, hop, false);
+    if (n && n->state == NEIGH_REACHABLE)
+        return frame_send(net, nif, t, n->mac, type);
+    if (!n && subnet_broadcast(net, nif, hop))
+        return frame_send(net, nif, t, everyone, type);
+    if (!n && !(n = neigh_find(net, nif, hop, true)))
         return false;
     if (n->state == NEIGH_FREE || n->state == NEIGH_INCOMPLETE) {
         bool ok = pending_add(net, n, t);

@@ -78,7 +78,7 @@ static void on_tcp(void *owner, u32 events)
     waitq_wake(&s->wait, 1 << 30, POLLIN | POLLOUT);
 }
 
-static void on_accept(void *owner) { waitq_wake(&((struct sock *)owner)->wait, 1 << 30, POLLIN); }
+static void on_accept(void *owner) { waitq_wake(&((struct sock *)owner)->wait, 1, POLLIN); }
 
 // ---- the network's address and its resolver, at the start
 static struct waitq bound;

@@ -35,7 +35,7 @@ static bool for_us(struct net *net, struct netif *nif, const struct ip *dst, boo
         return true;
     if (nif->features & NETIF_LOOPBACK ? addr_is_own(net, dst) : !ip_loopback(dst) && addr_find(net, dst))
         return true;
-    for (u32 n = 0; n < ADDRS; n++) {
+    for (u32 n = 0; n < net->addr_high; n++) {
         const struct addr *a = &net->addrs[n];
         if (a->nif != nif || !ip_is4(dst) || !ip_is4(&a->ip) || a->plen > 126 || !ip_prefix_eq(&a->ip, dst, a->plen))
             continue;

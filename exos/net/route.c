@@ -26,7 +26,7 @@ static u32 plen_wide(const struct ip *a, u32 plen) { return ip_is4(a) ? plen + 9
 
 struct addr *addr_find(struct net *net, const struct ip *a)
 {
-    for (u32 n = 0; n < ADDRS; n++)
+    for (u32 n = 0; n < net->addr_high; n++)
         if (net->addrs[n].nif && ip_eq(&net->addrs[n].ip, a))
             return &net->addrs[n];
     return NULL;
@@ -60,6 +60,7 @@ struct addr *addr_add(struct netif *nif, const struct ip *ip, u32 plen, u32 flag
         return a;
     memset(a, 0, sizeof *a);
     a->ip = *ip, a->nif = nif, a->net = net;
+    net->addr_high = MAX(net->addr_high, (u32)(a - net->addrs) + 1);
     a->plen = plen_wide(ip, plen), a->flags = flags;
     a->valid_ms = a->preferred_ms = ~0ul;
     net->route_gen++;
@@ -134,7 +135,7 @@ static bool source_choose(struct net *net, const struct netif *nif, const struct
     const struct addr *best = NULL;
     s32 best_score = -1;
     u64 now = net_ms(net);
-    for (u32 n = 0; n < ADDRS; n++) {
+    for (u32 n = 0; n < net->addr_high; n++) {
         const struct addr *a = &net->addrs[n];
         if (!a->nif || ip_is4(&a->ip) != ip_is4(dst) || a->flags & (ADDR_TENTATIVE | ADDR_DUPLICATE))
             continue;

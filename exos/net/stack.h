@@ -284,6 +284,7 @@ struct net {
     struct addr addrs[ADDRS];
     struct route_entry routes[ROUTES];
     u32 route_gen; // changes with them
+    u32 addr_high; // addrs[] from here on were never used
     struct pmtu {
         struct ip dst;
         u32 mtu;

@@ -10,16 +10,16 @@ static u32 fold(u64 s)
 // Sums in the order of memory; the halves are swapped at the end, as RFC 1071 allows.
 static u64 sum_native(const u8 *p, u32 len)
 {
-    u64 s = 0, carry = 0;
-    for (; len >= 32; p += 32, len -= 32) {
-        u64 w[4];
-        memcpy(w, p, 32);
-        for (int n = 0; n < 4; n++) {
-            s += w[n];
-            carry += s < w[n];
-        }
-    }
-    s = (s & 0xffffffff) + (s >> 32) + carry;
+    u64 s = 0;
+    for (; len >= 64; p += 64, len -= 64)
+        __asm__("addq (%1), %0\n\tadcq 8(%1), %0\n\tadcq 16(%1), %0\n\tadcq 24(%1), %0\n\t"
+                "adcq 32(%1), %0\n\tadcq 40(%1), %0\n\tadcq 48(%1), %0\n\tadcq 56(%1), %0\n\tadcq $0, %0"
+                : "+r"(s)
+                : "r"(p), "m"(*(const u8(*)[64])p)
+                : "cc");
+    for (; len >= 8; p += 8, len -= 8)
+        __asm__("addq %1, %0\n\tadcq $0, %0" : "+r"(s) : "m"(*(const u8(*)[8])p) : "cc");
+    s = (s & 0xffffffff) + (s >> 32);
     for (; len >= 2; p += 2, len -= 2)
         s += p[0] | p[1] << 8;
     if (len)
@@ -55,6 +55,8 @@ u32 sum_refs(u32 sum, const struct netref *r, u32 off, u32 len)
 
 u32 sum_pseudo(const struct ip *src, const struct ip *dst, u8 proto, u32 len)
 {
+    if (ip_is4(dst))
+        return proto + len + swapped((u64)src->w[3] + dst->w[3]);
     u32 from = ip_is4(src) ? 12 : 0, s = proto + (len >> 16) + (len & 0xffff);
     s = sum_add(s, src->b + from, 16 - from);
     return sum_add(s, dst->b + from, 16 - from);
