@@ -440,6 +440,33 @@ static void fragments_follow_the_first(void **state)
     assert_int_equal(dpf_classify(&dpf, 0, later, 60, false), wide & 0xffff);
 }
 
+// Fragments in any order, both ways: whoever gets one has a filter that matches it, or got its first fragment.
+static void fragments_at_random(void **state)
+{
+    (void)state;
+    begin();
+    struct xok_filter f[64];
+    s64 id[64];
+    for (u32 i = 0; i < 64; i++) {
+        f[i] = random_filter();
+        id[i] = add(1, 1 + pick(4), f[i]);
+    }
+    u32 followed = 0;
+    for (u32 n = 0; n < 200000; n++) {
+        u8 frame[DPF_READ];
+        u32 len = random_frame(frame, true), x = dpf_classify(&dpf, 0, frame, len, n & 1);
+        struct where w = parse(frame, len);
+        bool direct = false;
+        for (u32 i = 0; i < 64 && x; i++)
+            direct |= id[i] > 0 && (id[i] & 0xffff) == x && matches(&f[i], frame, len);
+        followed += x && !direct;
+        assert_true(!x || direct || (w.type && !w.transport));
+        dpf_mirror(frame, len);
+        dpf_classify(&dpf, 0, frame, len, !(n & 1));
+    }
+    assert_true(followed > 100);
+}
+
 static void mirror_twice_is_nothing(void **state)
 {
     (void)state;
@@ -491,6 +518,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(hostile_filters),
         cmocka_unit_test(all_filters),
         cmocka_unit_test(fragments_follow_the_first),
+        cmocka_unit_test(fragments_at_random),
         cmocka_unit_test(mirror_twice_is_nothing),
     };
     return cmocka_run_group_tests_name("packet filters", tests, NULL, NULL);
