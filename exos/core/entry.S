@@ -77,9 +77,32 @@ uidt:
 
 // ---- int $0x7e at a patched site: the frame stays on the exception stack, which nothing uses meanwhile ------
 int_entry:
+        mov     %eax, %eax
+        cmp     $LINUX_CALLS, %eax
+        jae     int_call
+        lea     linux_leaf(%rip), %rcx
+        jmp     *(%rcx,%rax,8)          // int_call, but for the calls whose answer lies ready
+
+        .globl  int_call, leaf_getpid, leaf_gettid
+leaf_gettid:
+        mov     %gs:T_TID, %eax
+        incq    linux_direct(%rip)
+        jmp     leaf_return
+leaf_getpid:
+        mov     %gs:T_PID, %eax
+        incq    linux_direct(%rip)
+leaf_return:
+        cmpl    $0, %gs:T_PENDING
+        jne     leaf_work
+        mov     %gs:T_EXC, %rsp
+        mov     (%rsp), %rcx
+        mov     16(%rsp), %r11
+        iretq
+leaf_return_end:
+
+int_call:
         mov     %gs:T_REGS, %rsp
         SAVE_ARGS
-        mov     %eax, %eax
         mov     %rax, REGS_ORIG_RAX(%rsp)
         cld
         cmp     $LINUX_CALLS, %eax
@@ -101,6 +124,10 @@ int_return_end:
         push    %r11
         jmp     linux_full
 
+leaf_work:
+        mov     %gs:T_REGS, %rsp
+        SAVE_ARGS
+        movq    $-1, REGS_ORIG_RAX(%rsp)
 int_work:
         SAVE_KEPT
         mov     %rax, REGS_RAX(%rsp)
@@ -331,6 +358,7 @@ notify_entry:
         jae     notify_program
         mov     16+FRAME_RIP(%rsp), %rax
         AGAIN   int_return, int_return_end
+        AGAIN   leaf_return, leaf_return_end
         AGAIN   jump_return, jump_return_end
         AGAIN   exit_full, exit_full_end
         AGAIN   fault_return, fault_return_end

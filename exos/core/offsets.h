@@ -6,6 +6,7 @@
 #define T_CTL 24
 #define T_EXC 32
 #define T_REGS 64
+#define T_TID 76
 #define T_PENDING 96
 #define CTL_BOUNCE_RIP 8
 #define CTL_BOUNCE_RFLAGS 16

@@ -11,6 +11,7 @@ _Static_assert(offsetof(struct thread, fast_pid) == T_PID, "offsets.h");
 _Static_assert(offsetof(struct thread, ctl) == T_CTL, "offsets.h");
 _Static_assert(offsetof(struct thread, exc_frame) == T_EXC, "offsets.h");
 _Static_assert(offsetof(struct thread, regs) == T_REGS, "offsets.h");
+_Static_assert(offsetof(struct thread, tid) == T_TID, "offsets.h");
 _Static_assert(offsetof(struct thread, pending) == T_PENDING, "offsets.h");
 _Static_assert(offsetof(struct xok_ctl, bounce_rip) == CTL_BOUNCE_RIP, "offsets.h");
 _Static_assert(offsetof(struct xok_ctl, bounce_rflags) == CTL_BOUNCE_RFLAGS, "offsets.h");

@@ -16,6 +16,9 @@ extern const struct linux_name linux_names[LINUX_CALLS];
 // in memory, what does not exist, and everything under --strace goes the long way: linux_full (core/entry.S).
 extern linux_fn *linux_fast[LINUX_CALLS];
 extern linux_fn linux_full;
+// Before that, of a patched site: int_call (core/entry.S) goes on to linux_fast; the leaves answer at once.
+extern linux_fn *linux_leaf[LINUX_CALLS];
+extern linux_fn int_call, leaf_getpid, leaf_gettid;
 extern bool linux_slow;         // every call goes through linux_call: --strace
 void linux_start(bool trace);
 extern u64 linux_direct;   // calls that came as a jump or by int $0x7e

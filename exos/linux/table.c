@@ -19,6 +19,7 @@ const struct linux_name linux_names[LINUX_CALLS] = {
 };
 
 linux_fn *linux_fast[LINUX_CALLS];
+linux_fn *linux_leaf[LINUX_CALLS];
 
 // Look at the program's registers, or replace them.
 static bool whole(int nr)
@@ -31,7 +32,9 @@ void linux_start(bool trace)
 {
     linux_slow = trace;
     for (int i = 0; i < LINUX_CALLS; i++)
-        linux_fast[i] = trace || !linux_table[i] || whole(i) ? linux_full : linux_table[i];
+        linux_leaf[i] = int_call, linux_fast[i] = trace || !linux_table[i] || whole(i) ? linux_full : linux_table[i];
+    if (!trace)
+        linux_leaf[39] = leaf_getpid, linux_leaf[186] = leaf_gettid;
 }
 
 bool linux_slow;
