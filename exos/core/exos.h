@@ -163,6 +163,10 @@ u64 clock_mono_ns(void); // since machine start
 u64 clock_real_ns(void); // since 1970
 void clock_real_set(u64 ns);
 
+struct times {
+    u64 user, system; // processor time, ns
+};
+
 // ---- core/thread.c: threads are environments ---------------------------------------------------------------
 // A program's registers at a system call, fault or upcall; the top of its ExOS stack.
 struct uregs {
@@ -202,6 +206,7 @@ struct thread {
     u32 exiting;
     char comm[16];
     u64 start_ns, run_base;
+    struct times times_told; // to programs
     u64 affinity;          // processors it may run on, a bit each; 0: all
     u32 slot[XOK_CPU_MAX]; // its positions in their slot vectors
     s32 nice, policy, rt_priority, ioprio; // as set: sched(7). The slots decide

@@ -74,14 +74,14 @@ SHOW(stat)
     bool see = trace_allowed(p);
     signal_sets(p, &ignored, &caught);
     comm_get(p, th, comm);
-    u64 run = whole ? proc_cpu_ns(p) : th ? thread_cpu_ns(th) : 0;
+    struct times run = whole ? proc_times(p) : th ? thread_times(th) : (struct times){0};
     u64 start = th && !whole ? th->start_ns : p->start_ns;
     struct tty *tty = terminal_of(p);
     s32 nice = th ? th->nice : 0;
     text_add(t, "%u (%s) %c %u %u %u %u %d %u ", whole ? p->pid : th->tid, comm, thread_state(p, th),
              p->parent ? p->parent->pid : 0, p->pgid, p->sid, tty ? tty->dev : 0, tty ? (s32)tty->pgid : -1,
              p->did_exec ? 0x400000 : 0x400000 | PF_FORKNOEXEC);
-    text_add(t, "%lu 0 0 0 %lu %lu %lu %lu %d %d %u 0 %lu ", faults_of(p), run / TICK_NS, p->stime_ns / TICK_NS,
+    text_add(t, "%lu 0 0 0 %lu %lu %lu %lu %d %d %u 0 %lu ", faults_of(p), run.user / TICK_NS, run.system / TICK_NS,
              p->cutime_ns / TICK_NS, p->cstime_ns / TICK_NS, 20 + nice, nice, p->nthreads, start / TICK_NS);
     text_add(t, "%lu %lu %lu %lu %lu %lu 0 0 ", vm ? vm_size_pages(vm) * PAGE : 0, vm ? vm_rss_pages(vm) : 0,
              MIN(p->rlim[5].cur, ~0ul), see && vm ? v->code_start : vm ? 1ul : 0, see && vm ? v->code_end : vm ? 1ul : 0,

@@ -3,6 +3,7 @@
 #include "linux/misc.h"
 #include "proc/alarms.h"
 #include "fs/fs.h"
+#include "vm/vm.h"
 
 enum { RLIMIT_CPU = 0, RLIMIT_NOFILE = 7, RUSAGE_CHILDREN = -1, RUSAGE_SELF, RUSAGE_THREAD, TICK_NS = 10000000 };
 
@@ -79,28 +80,31 @@ static void usage_add(struct rusage_native *u, const struct thread *t)
     u->nvcsw += i->slices;
 }
 
-// The kernel exposes how long an environment ran, not for whom: all of it is the program's.
 CALL(getrusage)
 {
     UNUSED;
     struct proc *p = proc_self();
     struct rusage_native u = {0};
+    struct times t;
     switch ((s32)a) {
     case RUSAGE_SELF:
-        u.utime = to_timeval(proc_cpu_ns(p)), u.stime = to_timeval(p->stime_ns);
-        u.maxrss = vm_rss_pages(p->vm) * (PAGE / 1024);
+        t = proc_times(p);
+        u.utime = to_timeval(t.user), u.stime = to_timeval(t.system);
+        u.maxrss = MAX(p->vm->peak_rss, p->vm->rss) * (PAGE / 1024);
         lock_take(&p->sig_lock);
         list_for(it, &p->threads)
             usage_add(&u, container_of(it, struct thread, proc_link));
         lock_drop(&p->sig_lock);
         break;
     case RUSAGE_THREAD:
-        u.utime = to_timeval(thread_cpu_ns(thread_self()));
-        u.maxrss = vm_rss_pages(p->vm) * (PAGE / 1024);
+        t = thread_times(thread_self());
+        u.utime = to_timeval(t.user), u.stime = to_timeval(t.system);
+        u.maxrss = MAX(p->vm->peak_rss, p->vm->rss) * (PAGE / 1024);
         usage_add(&u, thread_self());
         break;
     case RUSAGE_CHILDREN:
         u.utime = to_timeval(p->cutime_ns), u.stime = to_timeval(p->cstime_ns);
+        u.maxrss = p->cmaxrss;
         break;
     default: return -EINVAL;
     }
@@ -111,7 +115,8 @@ CALL(times)
 {
     UNUSED;
     struct proc *p = proc_self();
-    u64 t[4] = {proc_cpu_ns(p) / TICK_NS, p->stime_ns / TICK_NS, p->cutime_ns / TICK_NS, p->cstime_ns / TICK_NS};
+    struct times now = proc_times(p);
+    u64 t[4] = {now.user / TICK_NS, now.system / TICK_NS, p->cutime_ns / TICK_NS, p->cstime_ns / TICK_NS};
     return a && copy_out(a, t, sizeof t) ? -EFAULT : (s64)(clock_mono_ns() / TICK_NS);
 }
 

@@ -42,6 +42,8 @@ struct proc {
     bool keep_caps, no_new_privs, subreaper;
     u32 securebits, personality;
     struct rlimit_native rlim[RLIM_COUNT];
+    u64 maxrss, cmaxrss;     // KiB: at its end; of children waited for
+    struct times times_told; // to programs: sig_lock
     u64 utime_ns, cutime_ns, stime_ns, cstime_ns, start_ns;
     struct pidref *pidref; // proc/pidfd.h; NULL until somebody has a descriptor for it. proc_lock
     struct sem_undo *sem_undo; // what the exit takes back of semop(2): linux/ipc_sem.c
@@ -72,6 +74,7 @@ static inline struct proc *proc_self(void) { return thread_self()->proc; }
 bool capable(void);              // CAP_SYS_ADMIN
 bool has_capability(int cap);    // of the calling process, effective; CAP_* in linux/misc.h
 void caps_exec(struct proc *p);  // exec, once the ids are set
+struct times thread_times(struct thread *t), proc_times(struct proc *p); // system: ExOS's part, sampled
 u64 thread_cpu_ns(struct thread *t), proc_cpu_ns(struct proc *p); // processor time used, all of it
 
 // Signals. info may be NULL (SI_KERNEL / SI_USER filled in).

@@ -146,6 +146,8 @@ static struct proc *proc_new(struct proc *from)
     p->nthreads = 0, p->state = PROC_RUNNING, p->exit_status = 0;
     p->subreaper = false;
     p->stop_report = p->cont_report = p->group_exit = p->did_exec = p->vfork_wait = false;
+    p->times_told = (struct times){0};
+    p->maxrss = p->cmaxrss = 0;
     p->utime_ns = p->stime_ns = p->cutime_ns = p->cstime_ns = 0;
     p->alarms = NULL;
     p->sem_undo = NULL;
@@ -479,14 +481,61 @@ u64 thread_cpu_ns(struct thread *t)
     return (u64)(((unsigned __int128)tsc * XOK_INFO->tsc_mult) >> 32);
 }
 
+// How much of it was ExOS's, by where the timer found it.
+static u64 thread_system_ns(struct thread *t, u64 cpu_ns)
+{
+    const volatile struct xok_env_info *i = &XOK_ENVS[XOK_ENV_INDEX(t->env)];
+    u64 all = i->ticks, inside = MIN(i->ticks_text, all);
+    return all ? cpu_ns / all * inside + cpu_ns % all * inside / all : 0;
+}
+
+// A sample more may shift the shares: neither is ever told to have shrunk.
+static struct times never_less(struct times t, struct times *told)
+{
+    u64 sum = t.user + t.system;
+    if (t.user < told->user)
+        t = (struct times){told->user, sum - MIN(sum, told->user)};
+    if (t.system < told->system)
+        t = (struct times){MAX(sum - MIN(sum, told->system), told->user), told->system};
+    return *told = t;
+}
+
+static struct times times_of(struct thread *t)
+{
+    u64 cpu = thread_cpu_ns(t), system = thread_system_ns(t, cpu);
+    return (struct times){cpu - system, system};
+}
+
+struct times thread_times(struct thread *t) { return never_less(times_of(t), &t->times_told); }
+
+struct times proc_times(struct proc *p)
+{
+    lock_take(&p->sig_lock);
+    struct times sum = {p->utime_ns, p->stime_ns};
+    list_for(it, &p->threads) {
+        struct times t = times_of(container_of(it, struct thread, proc_link));
+        sum.user += t.user, sum.system += t.system;
+    }
+    sum = never_less(sum, &p->times_told);
+    lock_drop(&p->sig_lock);
+    return sum;
+}
+
 u64 proc_cpu_ns(struct proc *p)
 {
     lock_take(&p->sig_lock);
-    u64 ns = p->utime_ns;
+    u64 ns = p->utime_ns + p->stime_ns;
     list_for(it, &p->threads)
         ns += thread_cpu_ns(container_of(it, struct thread, proc_link));
     lock_drop(&p->sig_lock);
     return ns;
+}
+
+// A thread is leaving the process, or its environment: sig_lock held.
+static void times_keep(struct proc *p, struct thread *t)
+{
+    struct times had = times_of(t);
+    p->utime_ns += had.user, p->stime_ns += had.system;
 }
 
 static void proc_end(struct proc *p)
@@ -501,6 +550,7 @@ static void proc_end(struct proc *p)
     proc_leaves_terminal(p);
     files_put(p->files);
     fsctx_put(p->fs);
+    p->maxrss = MAX(p->vm->peak_rss, p->vm->rss) * (PAGE / 1024);
     vm_put(p->vm);
     lock_take(&proc_lock);
     p->vm = NULL, p->files = NULL, p->fs = NULL;
@@ -532,7 +582,7 @@ static void thread_end(void)
     lock_take(&p->sig_lock);
     list_del(&t->proc_link);
     bool last = !--p->nthreads;
-    p->utime_ns += thread_cpu_ns(t);
+    times_keep(p, t);
     if (last || t->tid == p->pid)
         memcpy(p->comm, t->comm, sizeof p->comm);
     lock_drop(&p->sig_lock);
@@ -583,7 +633,7 @@ void proc_thread_replace(struct thread *from, struct thread *to, struct vm *vm)
     from->sigpend = 0;
     list_add_tail(&from->proc_link, &to->proc_link);
     list_del(&from->proc_link);
-    p->utime_ns += thread_cpu_ns(from);
+    times_keep(p, from);
     from->proc = NULL;
     lock_drop(&p->sig_lock);
     p->vm = vm;
@@ -664,7 +714,7 @@ struct waited {
     u32 pid, uid;
     int status; // wait(2) encoding
     int code;   // CLD_*
-    u64 utime, stime;
+    u64 utime, stime, maxrss;
     bool reaped;
 };
 
@@ -682,8 +732,10 @@ static bool wait_look(struct proc *me, s64 pid, u32 options, struct waited *w, b
             w->status = c->exit_status;
             w->code = c->exit_status & 0x7f ? 2 : 1;
             w->utime = c->utime_ns + c->cutime_ns, w->stime = c->stime_ns + c->cstime_ns;
+            w->maxrss = MAX(c->maxrss, c->cmaxrss);
             if (!keep) {
                 me->cutime_ns += w->utime, me->cstime_ns += w->stime;
+                me->cmaxrss = MAX(me->cmaxrss, w->maxrss);
                 proc_remove(c);
                 w->reaped = true;
             }
@@ -719,9 +771,9 @@ static s64 wait_any(s64 pid, u32 options, struct waited *w)
     return !any ? -ECHILD : r ? -ERESTARTSYS : 0;
 }
 
-static s64 rusage_out(u64 to, u64 utime, u64 stime)
+static s64 rusage_out(u64 to, const struct waited *w)
 {
-    u64 ru[18] = {utime / 1000000000, utime / 1000 % 1000000, stime / 1000000000, stime / 1000 % 1000000};
+    u64 ru[18] = {w->utime / 1000000000, w->utime / 1000 % 1000000, w->stime / 1000000000, w->stime / 1000 % 1000000, w->maxrss};
     return to ? copy_out(to, ru, sizeof ru) : 0;
 }
 
@@ -736,7 +788,7 @@ CALL(wait4)
         return r;
     if (b && copy_out(b, &w.status, 4))
         return -EFAULT;
-    return rusage_out(d, w.utime, w.stime) ? -EFAULT : r;
+    return rusage_out(d, &w) ? -EFAULT : r;
 }
 
 CALL(waitid)
@@ -771,7 +823,7 @@ CALL(waitid)
     }
     if (c && copy_out(c, &info, sizeof info))
         return -EFAULT;
-    return rusage_out(e, w.utime, w.stime) ? -EFAULT : 0;
+    return rusage_out(e, &w) ? -EFAULT : 0;
 }
 
 CALL(set_tid_address)

@@ -41,6 +41,8 @@ struct xok_env_info {
     u32 debt_ns;     // time taken beyond its slices
     u32 forfeits;    // slices lost for it
     u32 overruns;    // grace times overrun in a row
+    u32 ticks;       // timer interrupts that found it running
+    u32 ticks_text;  // of those, inside its library (env_setup: text_lo, text_hi)
     u32 pad;
     u64 app[XOK_ENV_APP_WORDS]; // the owner's words, never interpreted (env_app)
 };

@@ -129,6 +129,10 @@ static void interrupt(struct trap_frame *f)
     c->info->entries[XOK_ENTRY_BOUNCE] = c->bounces;
     if (f->vector == VECTOR_TIMER) {
         c->info->entries[XOK_ENTRY_TIMER]++;
+        if (f->cs & 3) {
+            c->env->info->ticks++;
+            c->env->info->ticks_text += f->rip - c->env->text_lo < c->env->text_hi - c->env->text_lo;
+        }
         timer_tick();
     } else if (f->vector == VECTOR_KICK) {
         c->info->entries[XOK_ENTRY_IPI]++;
