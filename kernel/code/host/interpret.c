@@ -25,7 +25,7 @@ static u64 stack_bottom(const struct machine *m)
 static u64 resolve(struct machine *m, u64 va, u64 size, bool write)
 {
     u64 index = va >> 24, offset = va & 0xffffff, base = 0, len = 0;
-    bool writable = false, output = false;
+    bool there = true, writable = false, output = false;
     if (index >= 1 && index <= m->abi->region_count) {
         const struct code_region_type *t = &m->abi->region[index - 1];
         base = (u64)m->regions[index - 1].base, len = m->regions[index - 1].len;
@@ -36,8 +36,10 @@ static u64 resolve(struct machine *m, u64 va, u64 size, bool write)
         base = (u64)m->frame->table, len = 16 * m->abi->region_count;
     } else if (index == CODE_RODATA_INDEX) {
         base = (u64)m->source->rodata, len = m->source->rodata_len;
+    } else {
+        there = false;
     }
-    if (size <= len && offset <= len - size && (writable || !write))
+    if (there && size <= len && offset <= len - size && (writable || !write))
         return base + offset;
     m->status = output && write ? CODE_E_FULL : CODE_E_MEMORY;
     return 0;
