@@ -37,7 +37,7 @@ struct code_region_type {
 
 // A function of the kernel that a handler may call: `call id` with src 0. Arguments beyond `args` are not
 // read. An argument that is memory is checked and arrives as an address of the machine; its length is the
-// next one.
+// next one. Both may be 0.
 enum code_arg { CODE_ARG_NONE, CODE_ARG_VALUE, CODE_ARG_READ, CODE_ARG_WRITE };
 struct code_helper {
     const char *name;

@@ -383,12 +383,25 @@ static u64 fill_memory(u64 at, u64 len, u64 with, u64 d, u64 e)
     memset((void *)at, with, len);
     return len;
 }
+// Leaves nothing in the registers that a C function may change.
+static u64 clobber(u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+    (void)b, (void)c, (void)d, (void)e;
+    __asm__ volatile(
+        "mov $-1, %%rcx; mov $-1, %%rdx; mov $-1, %%rsi; mov $-1, %%rdi; mov $-1, %%r8; mov $-1, %%r9;"
+        "mov $-1, %%r10; mov $-1, %%r11"
+        :
+        :
+        : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
+    return a;
+}
 static const struct code_helper helpers[] = {
     {"remember",
      remember,
      1,
      {CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE, CODE_ARG_VALUE}},
     {"fill", fill_memory, 2, {CODE_ARG_WRITE, CODE_ARG_VALUE, CODE_ARG_VALUE}},
+    {"clobber", clobber, 4, {CODE_ARG_VALUE}},
     {"read", fill_memory, 3, {CODE_ARG_READ, CODE_ARG_VALUE, CODE_ARG_NONE}},
 };
 
@@ -399,7 +412,7 @@ static struct code_result helper_run_(const struct insn *insns, u32 count)
                            .region_count = 2,
                            .region = {{64, 64, true, false}, {16, 16, false, false}},
                            .helpers = helpers,
-                           .helper_count = 3};
+                           .helper_count = sizeof helpers / sizeof helpers[0]};
     struct code_source source = {(const u64 *)insns, count, NULL, 0};
     struct code_program program;
     struct code_error error;
@@ -423,6 +436,10 @@ static void helper_calls(void **unused)
                                       CALLH(1), ADDR(0, 6), END_);
     assert_int_equal(r.value, 0x1234567890 + 60);
     assert_memory_equal(seen, args, sizeof args);
+    // what the compiler keeps in registers is there afterwards: the regions' places, the frame, fuel
+    r = HELPER_RUN(MOVR(6, 1), STOREI(W, 6, 0, 3), STOREI(W, 6, 4, 4), MOVI(1, 2), CALLH(4), LOAD(W, 1, 6, 0),
+                   ADDR(0, 1), LOAD(W, 1, 6, 4), ADDR(0, 1), JUMPI(JLT, 0, 9, -7), END_);
+    assert_true(r.status == CODE_OK && r.value == 9);
     // memory: of a region, of the stack; and what is beside
     r = HELPER_RUN(MOVR(6, 1), ADDI(1, 8), MOVI(2, 4), MOVI(3, 0x55), CALLH(2), LOAD(W, 0, 6, 8), END_);
     assert_int_equal(r.value, 0x55555555);

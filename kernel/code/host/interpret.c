@@ -26,6 +26,8 @@ static u64 resolve(struct machine *m, u64 va, u64 size, bool write)
 {
     u64 index = va >> 24, offset = va & 0xffffff, base = 0, len = 0;
     bool there = true, writable = false, output = false;
+    if (!va && !size) // no memory at all, for a helper
+        return 0;
     if (index >= 1 && index <= m->abi->region_count) {
         const struct code_region_type *t = &m->abi->region[index - 1];
         base = (u64)m->regions[index - 1].base, len = m->regions[index - 1].len;
