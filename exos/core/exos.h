@@ -62,10 +62,11 @@ struct lock {
     u32 owner;
 };
 #define LOCK_INIT {0}
-void lock_take(struct lock *l);
-bool lock_try(struct lock *l);
-void lock_drop(struct lock *l);
-bool lock_mine(const struct lock *l);
+static inline void lock_take(struct lock *l);
+static inline bool lock_try(struct lock *l);
+static inline void lock_drop(struct lock *l);
+static inline bool lock_mine(const struct lock *l);
+void lock_contended(struct lock *l); // taken: wait until it is ours
 
 // ---- core/waitq.c: blocking ----------------------------------------------------------------------
 // Pattern: waitq_add(&q, &w) under the object's lock; then loop { check under lock; drop;
@@ -226,6 +227,22 @@ static inline struct thread *thread_self(void)
     struct thread *t;
     __asm__ volatile("mov %%gs:0, %0" : "=r"(t));
     return t;
+}
+static inline bool lock_try(struct lock *l)
+{
+    u32 none = 0;
+    return __atomic_compare_exchange_n(&l->owner, &none, thread_self()->env, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+static inline void lock_take(struct lock *l)
+{
+    if (__builtin_expect(!lock_try(l), 0))
+        lock_contended(l);
+}
+static inline void lock_drop(struct lock *l) { __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE); }
+static inline bool lock_mine(const struct lock *l)
+{
+    return __atomic_load_n(&l->owner, __ATOMIC_RELAXED) == thread_self()->env;
 }
 // A new thread's environment: share = NULL makes a new address space (arena linked in), otherwise a
 // thread of that space. Not running yet. NULL and *err on failure.

@@ -5,14 +5,7 @@
 
 enum { SPINS = 200 }; // the longest critical sections are about this many instructions
 
-bool lock_try(struct lock *l)
-{
-    u32 none = 0;
-    return __atomic_compare_exchange_n(&l->owner, &none, thread_self()->env, false, __ATOMIC_ACQUIRE,
-                                       __ATOMIC_RELAXED);
-}
-
-static void lock_wait(struct lock *l)
+void lock_contended(struct lock *l)
 {
     for (;;) {
         u32 owner = __atomic_load_n(&l->owner, __ATOMIC_RELAXED);
@@ -27,20 +20,4 @@ static void lock_wait(struct lock *l)
         if (owner)
             xok_yield(owner);
     }
-}
-
-void lock_take(struct lock *l)
-{
-    if (!lock_try(l))
-        lock_wait(l);
-}
-
-void lock_drop(struct lock *l)
-{
-    __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);
-}
-
-bool lock_mine(const struct lock *l)
-{
-    return __atomic_load_n(&l->owner, __ATOMIC_RELAXED) == thread_self()->env;
 }

@@ -13,18 +13,16 @@ static u64 names;
 // Eight bytes at a time; the tail is read byte by byte because the text may end at a page's end.
 u32 name_hash(const char *name, u32 len)
 {
-    u64 h = len;
-    for (; len >= 8; len -= 8, name += 8) {
-        u64 v;
+    u64 h = 0, v = 0;
+    u32 left = len;
+    for (; left >= 8; left -= 8, name += 8) {
         __builtin_memcpy(&v, name, 8);
-        h = (h ^ v) * 0x9e3779b97f4a7c15ul;
-        h ^= h >> 32;
+        h = name_mix(h, v);
     }
-    u64 v = 0;
-    for (u32 i = 0; i < len; i++)
-        v = v << 8 | (u8)name[i];
-    h = (h ^ v) * 0x9e3779b97f4a7c15ul;
-    return h >> 32;
+    v = 0;
+    for (u32 i = 0; i < left; i++)
+        v |= (u64)(u8)name[i] << 8 * i;
+    return name_mix_last(h, v, len);
 }
 
 static struct dentry **bucket(const struct dentry *parent, u32 hash)
@@ -34,6 +32,11 @@ static struct dentry **bucket(const struct dentry *parent, u32 hash)
     if (b >= low + split)
         b &= low - 1;
     return &segments[b / SEGMENT][b % SEGMENT];
+}
+
+struct dentry **dentry_bucket(const struct dentry *parent, u32 hash)
+{
+    return low ? bucket(parent, hash) : NULL;
 }
 
 static struct dentry **segment_new(void)
@@ -74,11 +77,12 @@ struct dentry *dentry_find(struct dentry *parent, const char *name, u32 len, u32
 
 struct dentry *dentry_new(struct dentry *parent, const char *name, u32 len, u32 hash)
 {
-    struct dentry *d = heap_alloc(sizeof *d + len + 1);
+    u32 room = (len + 8) & ~7u; // with its NUL, in whole words: path_peek compares by words
+    struct dentry *d = heap_alloc(sizeof *d + room);
     if (!d)
         return NULL;
     d->name = d->small;
-    d->room = len + 1;
+    d->room = room;
     d->parent = parent ? dentry_get(parent) : NULL;
     d->refs = 1;
     d->hash = hash;

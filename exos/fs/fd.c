@@ -199,18 +199,6 @@ s64 files_next(struct files *fs, u32 fd)
     return r;
 }
 
-struct file *fd_borrow(int fd, bool *owned)
-{
-    struct proc *p = proc_self();
-    struct files *fs = p->files;
-    if (fs->refs == 1 && p->nthreads == 1) {
-        *owned = false;
-        return (u32)fd < fs->cap ? fs->table[fd] : NULL;
-    }
-    *owned = true;
-    return files_get_file(fs, fd);
-}
-
 struct file *fd_file(int fd)
 {
     return files_get_file(proc_self()->files, fd);

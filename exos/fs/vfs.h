@@ -128,6 +128,17 @@ extern u64 ns_generation; // changes when a cached walk may have become wrong
 
 // dcache.c
 u32 name_hash(const char *name, u32 len);
+static inline u64 name_mix(u64 h, u64 word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15ul;
+    return h ^ h >> 32;
+}
+// The bytes after the last whole word, zeroes above them.
+static inline u32 name_mix_last(u64 h, u64 tail, u32 len)
+{
+    return (h ^ tail ^ (u64)len << 56) * 0x9e3779b97f4a7c15ul >> 32;
+}
+struct dentry **dentry_bucket(const struct dentry *parent, u32 hash); // NULL: the table is empty
 struct dentry *dentry_new(struct dentry *parent, const char *name, u32 len, u32 hash); // one reference
 struct dentry *dentry_find(struct dentry *parent, const char *name, u32 len, u32 hash);
 void dentry_hash(struct dentry *d);     // into the table and its parent's children; takes a reference
@@ -199,6 +210,9 @@ struct walk {
     u32 links, flags;
 };
 s64 path_lookup(int dirfd, const char *name, u32 flags, struct path *out);
+// The common walk (walk_fast.c). 1: *out is where the name leads, nothing referenced, ns_lock held; 0: only
+// path_lookup can tell; else an error.
+s64 path_peek(int dirfd, const char *name, u32 flags, struct path *out);
 // With ns_lock held on success and w filled; walk_end() drops both.
 s64 walk_parent(int dirfd, const char *name, u32 flags, struct walk *w);
 s64 walk_last(struct walk *w, struct dentry **out); // w->last in w->path.d: referenced, NULL if absent
@@ -277,14 +291,22 @@ struct files {
     u64 bits0[2];
 };
 // The file of fd without a reference where nobody else can close it, else with one (*owned).
-struct file *fd_borrow(int fd, bool *owned);
+struct file *files_get_file(struct files *fs, u32 fd); // with a reference, of any process
+static inline struct file *fd_borrow(int fd, bool *owned)
+{
+    struct proc *p = proc_self();
+    struct files *fs = p->files;
+    *owned = fs->refs != 1 || p->nthreads != 1;
+    if (!*owned)
+        return (u32)fd < fs->cap ? fs->table[fd] : NULL;
+    return files_get_file(fs, fd);
+}
 static inline void fd_return(struct file *f, bool owned)
 {
     if (owned)
         file_put(f);
 }
 s64 fd_close(struct files *fs, u32 fd);
-struct file *files_get_file(struct files *fs, u32 fd); // with a reference, of any process
 struct fsctx {
     u32 refs;
     struct lock lock;

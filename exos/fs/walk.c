@@ -275,7 +275,14 @@ static s64 walk_run(struct walk *w)
 s64 path_lookup(int dirfd, const char *name, u32 flags, struct path *out)
 {
     struct walk w;
-    s64 r = walk_start(&w, dirfd, name, flags);
+    s64 r = path_peek(dirfd, name, flags, out);
+    if (r == 1) {
+        path_get(out);
+        lock_drop(&ns_lock);
+    }
+    if (r)
+        return r == 1 ? 0 : r;
+    r = walk_start(&w, dirfd, name, flags);
     if (r)
         return r;
     r = walk_run(&w);

@@ -29,7 +29,17 @@ static s64 stat_fd(u64 fd, struct stat_native *st)
 static s64 stat_path(s64 dirfd, const char *name, u32 walk, struct stat_native *st)
 {
     struct path p;
-    s64 r = path_lookup(dirfd, name, walk, &p);
+    s64 r = path_peek(dirfd, name, walk, &p);
+    if (r < 0)
+        return r;
+    if (r && !p.d->inode->ops->getattr) {
+        inode_stat(p.d->inode, st);
+        lock_drop(&ns_lock);
+        return 0;
+    }
+    if (r)
+        lock_drop(&ns_lock);
+    r = path_lookup(dirfd, name, walk, &p);
     if (r)
         return r;
     inode_stat(p.d->inode, st);

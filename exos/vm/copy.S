@@ -162,6 +162,31 @@ uaccess_zero:
 uaccess_str:
         xor     %r11d, %r11d
         xor     %eax, %eax
+        sub     $8, %rdx
+        jb      5f
+        mov     $-0x0101010101010101, %r8
+        mov     $0x8080808080808080, %r9
+        // By words, which may reach past the end of the text but never past its page.
+1:      lea     (%rsi,%rax), %rcx
+        and     $4095, %ecx
+        cmp     $4088, %ecx
+        ja      5f
+        cmp     %rdx, %rax
+        ja      5f
+        mov     (%rsi,%rax), %rcx
+        mov     %rcx, (%rdi,%rax)
+        lea     (%rcx,%r8), %r10
+        not     %rcx
+        and     %rcx, %r10
+        and     %r9, %r10
+        jnz     4f
+        add     $8, %rax
+        jmp     1b
+4:      bsf     %r10, %r10
+        shr     $3, %r10
+        add     %r10, %rax
+        ret
+5:      add     $8, %rdx
 1:      cmp     %rdx, %rax
         jae     2f
         mov     (%rsi,%rax), %cl

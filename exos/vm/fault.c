@@ -7,13 +7,6 @@
 enum { ERR_WRITE = 2, ERR_FETCH = 16, STACK_GUARD = 256 * 4096 };
 #define AROUND 16ul // pages mapped by one fault where it is cheap
 
-bool user_va(u64 start, u64 len)
-{
-    u64 end = start + len;
-    return end >= start && start >= USER_MIN &&
-           (end <= USER_MAX || (start >= USER_HIGH && end <= USER_HIGH_END));
-}
-
 u64 pte_get(u64 va)
 {
     if (!(*XOK_PML4E(va) & XOK_PTE_P) || !(*XOK_PDPTE(va) & XOK_PTE_P) || !(*XOK_PDE(va) & XOK_PTE_P))
