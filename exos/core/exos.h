@@ -283,8 +283,22 @@ void vm_refresh(struct vm *vm);     // the caller's own: drops what lies behind 
 u64 vm_size_pages(struct vm *vm), vm_rss_pages(struct vm *vm);
 bool vm_patch_site(struct vm *vm, u64 rip, u64 nr);      // system-call site, vm/patch.c
 // User memory. Return 0 or -EFAULT; faults are served on the way. May sleep; see the lock rules.
-s64 copy_in(void *to, u64 from, size_t n);
-s64 copy_out(u64 to, const void *from, size_t n);
+static inline bool user_va(u64 start, u64 len) // may be a program's
+{
+    u64 end = start + len;
+    return end >= start && start >= USER_MIN &&
+           (end <= USER_MAX || (start >= USER_HIGH && end <= USER_HIGH_END));
+}
+s64 uaccess_copy(void *to, const void *from, u64 n);
+s64 copy_in_other(void *to, u64 from, size_t n), copy_out_other(u64 to, const void *from, size_t n);
+static inline s64 copy_in(void *to, u64 from, size_t n)
+{
+    return __builtin_expect(user_va(from, n), 1) ? uaccess_copy(to, (const void *)from, n) : copy_in_other(to, from, n);
+}
+static inline s64 copy_out(u64 to, const void *from, size_t n)
+{
+    return __builtin_expect(user_va(to, n), 1) ? uaccess_copy((void *)to, from, n) : copy_out_other(to, from, n);
+}
 s64 copy_in_str(char *to, u64 from, size_t size); // length without NUL, -EFAULT, -ENAMETOOLONG
 s64 zero_out(u64 to, size_t n);
 s64 user_get32(u64 addr, u32 *v);

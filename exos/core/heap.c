@@ -5,6 +5,8 @@
 
 enum { CLASSES = 12, LARGE = 255 };
 static const u16 class_size[CLASSES] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1008, 2032};
+enum { SMALL_MAX = 2032 };
+static u8 class_of[SMALL_MAX / 16 + 1]; // by sizes of 16 bytes
 
 struct slab {
     struct list link; // in partial[class] while it has free objects
@@ -19,18 +21,20 @@ struct object {
 
 static struct lock lock;
 static struct list partial[CLASSES];
-static bool started;
 
 static struct slab *slab_of(void *p)
 {
     return (struct slab *)PAGE_DOWN((u64)p);
 }
 
-static void heap_start(void)
+void heap_start(void)
 {
     for (int i = 0; i < CLASSES; i++)
         list_init(&partial[i]);
-    started = true;
+    for (int i = 0, class = 0; i <= SMALL_MAX / 16; i++) {
+        class += i * 16 > class_size[class];
+        class_of[i] = class;
+    }
 }
 
 static struct slab *slab_new(int class)
@@ -53,8 +57,6 @@ static struct slab *slab_new(int class)
 static void *small_alloc(int class)
 {
     lock_take(&lock);
-    if (!started)
-        heap_start();
     struct slab *s = list_empty(&partial[class]) ? slab_new(class)
                                                  : container_of(partial[class].next, struct slab, link);
     struct object *o = s ? s->free : NULL;
@@ -94,10 +96,7 @@ static size_t room_of(void *p)
 
 void *heap_alloc_raw(size_t size)
 {
-    int class = 0;
-    while (class < CLASSES && class_size[class] < size)
-        class ++;
-    return class < CLASSES ? small_alloc(class) : large_alloc(size);
+    return size <= SMALL_MAX ? small_alloc(class_of[(size + 15) / 16]) : large_alloc(size);
 }
 
 void *heap_alloc(size_t size)

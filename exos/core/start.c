@@ -144,6 +144,7 @@ void exos_start(u64 module_ppn, u64 module_pages)
     xok_env_base(1, (u64)&nobody);
     avx_ok = XOK_INFO->cpu_features & XOK_CPU_AVX;
     pages_start();
+    heap_start();
     module_map(module_ppn, module_pages);
     keeper = thread_boot();
     fs_start((const void *)(MODULE_VA + h->data_off), h->data_size);

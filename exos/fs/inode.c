@@ -58,13 +58,14 @@ struct extra *inode_extra(struct inode *i)
 void inode_stat(struct inode *i, struct stat_native *st)
 {
     bool dir = S_ISDIR(i->mode);
-    *st = (struct stat_native){
-        .dev = i->sb->dev, .ino = i->ino, .nlink = i->nlink, .mode = i->mode, .uid = i->uid, .gid = i->gid,
-        .rdev = i->rdev, .size = dir ? (i->size + 2) * 20 : i->size, .blksize = PAGE,
-        .blocks = (i->pages + i->lower_pages) * (PAGE / 512),
-        .atime = i->atime / NS, .atime_ns = i->atime % NS, .mtime = i->mtime / NS, .mtime_ns = i->mtime % NS,
-        .ctime = i->ctime / NS, .ctime_ns = i->ctime % NS,
-    };
+    st->dev = i->sb->dev, st->ino = i->ino, st->nlink = i->nlink;
+    st->mode = i->mode, st->uid = i->uid, st->gid = i->gid, st->pad0 = 0;
+    st->rdev = i->rdev, st->size = dir ? (i->size + 2) * 20 : i->size, st->blksize = PAGE;
+    st->blocks = (i->pages + i->lower_pages) * (PAGE / 512);
+    st->atime = i->atime / NS, st->atime_ns = i->atime % NS;
+    st->mtime = i->mtime / NS, st->mtime_ns = i->mtime % NS;
+    st->ctime = i->ctime / NS, st->ctime_ns = i->ctime % NS;
+    st->unused[0] = st->unused[1] = st->unused[2] = 0;
     if (i->ops->getattr)
         i->ops->getattr(i, st);
 }

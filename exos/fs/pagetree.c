@@ -5,7 +5,7 @@
 // under inode->lock and map_lock).
 #include "fs/vfs.h"
 
-enum { FANOUT_BITS = 6, FANOUT = 1 << FANOUT_BITS, HEIGHT_MASK = 15 };
+enum { FANOUT_BITS = TREE_BITS, FANOUT = 1 << FANOUT_BITS, HEIGHT_MASK = TREE_HEIGHT };
 struct node {
     u64 slot[FANOUT];
 };
@@ -18,19 +18,6 @@ static struct node *node_of(u64 root)
 static bool fits(u64 index, int height)
 {
     return height * FANOUT_BITS >= 64 || !(index >> (height * FANOUT_BITS));
-}
-
-u64 tree_get(u64 root, u64 index)
-{
-    int height = root & HEIGHT_MASK;
-    if (!fits(index, height))
-        return 0;
-    if (!height)
-        return root >> 4;
-    struct node *n = node_of(root);
-    for (int shift = (height - 1) * FANOUT_BITS; n && shift; shift -= FANOUT_BITS)
-        n = (struct node *)n->slot[index >> shift & (FANOUT - 1)];
-    return n ? n->slot[index & (FANOUT - 1)] : 0;
 }
 
 static bool tree_raise(u64 *root)

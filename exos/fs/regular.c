@@ -8,7 +8,7 @@ enum { SIGXFSZ = 25 };
 #define SIZE_MAX_FILE 0x7ffffffffffff000ul // largest offset a signed 64-bit position can name, by pages
 
 // The bytes of a page for reading, NULL for a hole. Under inode->lock.
-static const void *page_data(struct inode *i, u64 index)
+static inline const void *page_data(struct inode *i, u64 index)
 {
     u64 ppn = tree_get(i->tree, index);
     if (ppn)
@@ -30,7 +30,7 @@ u8 *inode_bytes(struct inode *i, u64 off, u64 *n)
     return (u8 *)p + off % PAGE;
 }
 
-static s64 out_page(struct inode *i, u64 to, u64 off, u64 n)
+static inline s64 out_page(struct inode *i, u64 to, u64 off, u64 n)
 {
     const char *from = page_data(i, off / PAGE);
     return from ? copy_out(to, from + off % PAGE, n) : zero_out(to, n);
@@ -42,14 +42,16 @@ static s64 regular_read(struct file *f, u64 buf, u64 len, u64 *pos)
     u64 off = *pos, done = 0;
     s64 r = 0;
     lock_take(&i->lock);
-    if (off < i->size)
-        for (len = MIN(len, i->size - off); done < len;) {
+    if (off < i->size) {
+        len = MIN(len, i->size - off);
+        do { // mostly once
             u64 n = MIN(PAGE - off % PAGE, len - done);
             r = out_page(i, buf + done, off, n);
             if (r)
                 break;
             done += n, off += n;
-        }
+        } while (done < len);
+    }
     lock_drop(&i->lock);
     if (!done)
         return r;

@@ -70,7 +70,7 @@ static int entry_compare(const struct rootimg *image, const struct rootimg_diren
 const struct rootimg_dirent *ri_lookup(const struct rootimg *image, const struct rootimg_inode *dir,
                                        const char *name, size_t len)
 {
-    u32 low = 0, high = ri_count(image, dir), hash = ri_hash(name, len);
+    u32 low = 0, high = ri_count(image, dir), hash = high ? ri_hash(name, len) : 0;
     while (low < high) {
         u32 middle = low + (high - low) / 2;
         const struct rootimg_dirent *e = &image->dirents[dir->first + middle];

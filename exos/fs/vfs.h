@@ -239,7 +239,19 @@ extern const struct inode_ops tmpfs_ops;
 
 // regular.c, pagetree.c
 extern const struct file_ops regular_ops, directory_ops;
-u64 tree_get(u64 root, u64 index);                   // ppn or 0
+enum { TREE_BITS = 6, TREE_HEIGHT = 15 };
+static inline u64 tree_get(u64 root, u64 index) // ppn or 0
+{
+    u32 shift = (root & TREE_HEIGHT) * TREE_BITS;
+    if (shift < 64 && index >> shift)
+        return 0;
+    if (!shift)
+        return root >> 4;
+    const u64 *slot = (const u64 *)(root & ~(u64)TREE_HEIGHT);
+    while (slot && (shift -= TREE_BITS))
+        slot = (const u64 *)slot[index >> shift & ((1 << TREE_BITS) - 1)];
+    return slot ? slot[index & ((1 << TREE_BITS) - 1)] : 0;
+}
 bool tree_set(u64 *root, u64 index, u64 ppn);        // false: out of memory
 u64 tree_cut(u64 *root, u64 from);                   // drops pages index >= from; returns how many
 u64 tree_next(u64 root, u64 index);                  // next index >= index with a page; ~0 if none

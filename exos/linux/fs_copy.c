@@ -43,7 +43,7 @@ static s64 pump(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos, u6
         if (r)
             return r == -EPIPE ? sock_broken() : r;
     }
-    char *buf = heap_alloc(CHUNK_PAGES * PAGE);
+    char *buf = heap_alloc_raw(MIN(CHUNK_PAGES * PAGE, len));
     if (!buf)
         return -ENOMEM;
     t->arena_io = true;

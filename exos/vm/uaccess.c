@@ -3,7 +3,6 @@
 #include "core/thread.h"
 
 bool avx_ok; // set at start from the exposed processor features
-s64 uaccess_copy(void *to, const void *from, u64 n);
 s64 uaccess_zero(void *to, u64 n);
 s64 uaccess_str(char *to, const char *from, u64 size);
 s64 uaccess_cas(u32 *addr, u32 old, u32 new, u32 *seen);
@@ -13,12 +12,12 @@ static bool touchable(u64 va, size_t n)
     return user_va(va, n) || (thread_self()->arena_io && va >= ARENA && va + n <= ARENA_END && va + n >= va);
 }
 
-s64 copy_in(void *to, u64 from, size_t n)
+s64 copy_in_other(void *to, u64 from, size_t n)
 {
     return !n ? 0 : touchable(from, n) ? uaccess_copy(to, (void *)from, n) : -EFAULT;
 }
 
-s64 copy_out(u64 to, const void *from, size_t n)
+s64 copy_out_other(u64 to, const void *from, size_t n)
 {
     return !n ? 0 : touchable(to, n) ? uaccess_copy((void *)to, from, n) : -EFAULT;
 }

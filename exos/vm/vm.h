@@ -74,10 +74,4 @@ struct file *shared_anon_new(void); // the object behind MAP_SHARED | MAP_ANONYM
 void range_drop(struct vm *vm, u64 start, u64 end); // unmap what is mapped and give the pages back
 u64 table_next(u64 va, u64 end); // next address whose page table is present; end if none
 void *page_contents(u64 ppn);    // where ExOS can read it: the window, or the boot module
-static inline bool user_va(u64 start, u64 len)
-{
-    u64 end = start + len;
-    return end >= start && start >= USER_MIN &&
-           (end <= USER_MAX || (start >= USER_HIGH && end <= USER_HIGH_END));
-}
 #endif
