@@ -442,10 +442,10 @@ void tcp_consume(struct tcp *t, u32 n)
     if (t->state != TCP_ESTABLISHED && t->state != TCP_FIN_WAIT1 && t->state != TCP_FIN_WAIT2)
         return;
     // The peer is told of room worth telling.
+    u32 unit = 1u << t->rcv_ws, most = MIN(t->rcvbuf, 65535 * unit); // that can be told
     u32 space = t->rcvbuf > t->rcvq.bytes ? t->rcvbuf - t->rcvq.bytes : 0, told = t->radv - t->rnxt;
-    u32 unit = 1u << t->rcv_ws;
-    space &= ~(unit - 1);
-    if (space > told && (space - told >= MIN(t->rcvbuf / 2, 2u * MAX(t->mss, (u16)536)) && (told < t->rcvbuf / 2 || !told)))
+    space = MIN(space, most) & ~(unit - 1);
+    if (space > told && (space - told >= MIN(most / 2, 2u * MAX(t->mss, (u16)536)) && (told < most / 2 || !told)))
         tcp_ack(t);
 }
 
