@@ -163,7 +163,7 @@ s64 name_make(struct walk *w, u32 mode, u64 rdev, struct inode *given, struct de
     if (r)
         return r;
     if (dir->sb->flags & SUPER_SYNTHETIC)
-        return -EACCES;
+        return dir->sb->magic == PROC_MAGIC ? -ENOENT : S_ISDIR(mode) ? -EPERM : -EACCES; // as Linux's two
     if (!dir->nlink)
         return -ENOENT;
     struct inode *i = given ? inode_get(given) : inode_new(dir->sb, mode);

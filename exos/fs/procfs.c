@@ -2,7 +2,7 @@
 #include "fs/procfs.h"
 #include "proc/signal.h"
 
-enum { PROC_MAGIC = 0x9fa0, FIRST_PID = 1 << 20 }; // positions: fixed names by cookie, then FIRST_PID + pid
+enum { FIRST_PID = 1 << 20 }; // positions: fixed names by cookie, then FIRST_PID + pid
 
 static s64 self_target(const struct ref *r, char *buf, u64 size)
 {
@@ -71,6 +71,14 @@ void owner_attr(const struct ref *r, struct inode *i)
     if (p && p->dumpable)
         i->uid = p->euid, i->gid = p->egid;
     lock_drop(&proc_lock);
+}
+
+// What a process has open it may always list, whoever it has become.
+void self_attr(const struct ref *r, struct inode *i)
+{
+    owner_attr(r, i);
+    if (r->pid == proc_self()->pid)
+        i->uid = proc_self()->fsuid;
 }
 
 // A process, or a thread that is not listed here but can be named.

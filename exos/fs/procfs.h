@@ -3,12 +3,12 @@
 #define EXOS_FS_PROCFS_H
 #include "fs/synth.h"
 
-// Under proc_lock: who is meant, NULL when gone. thread: NULL too for a process whose threads have left.
-struct proc *ref_proc(const struct ref *r);
+// Under proc_lock: NULL for a process whose threads have left, too.
 struct thread *ref_thread(const struct ref *r, struct proc *p);
 bool trace_allowed(const struct proc *p); // may the caller see its memory and files? proc_lock held
 s64 trace_check(const struct ref *r);     // the same for node->allowed
 void owner_attr(const struct ref *r, struct inode *i); // node->attr: the process's own
+void self_attr(const struct ref *r, struct inode *i);
 char thread_state(struct proc *p, struct thread *t);   // proc_lock held
 
 extern const struct node pid_node;        // /proc/PID, procfs_pid.c

@@ -387,7 +387,7 @@ static const struct node *task_next(const struct ref *r, u64 *n, char *name, str
     return &thread_node;
 }
 
-#define DIRECTORY(what, bits, ...) {what, S_IFDIR | (bits), .attr = owner_attr, __VA_ARGS__}
+#define DIRECTORY(what, bits, ...) {what, S_IFDIR | (bits), .attr = self_attr, __VA_ARGS__}
 static const struct node pid_names[] = {
     FILES,
     DIRECTORY("task", 0555, .find = task_find, .next = task_next),

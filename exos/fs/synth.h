@@ -23,6 +23,8 @@ struct ref {
     u64 n;     // descriptor, processor: the node's own
 };
 
+struct proc *ref_proc(const struct ref *r); // under proc_lock: who is meant, NULL when gone
+
 // A name of a table, or one of the kind that a directory makes up.
 struct node {
     const char *name; // in a tree: its path

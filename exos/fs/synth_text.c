@@ -181,6 +181,14 @@ static struct dentry *synth_lookup(struct dentry *dir, const char *name, u32 len
     const struct node *d = r->node;
     struct ref to = *r;
     struct dentry *made;
+    if (r->pid) {
+        lock_take(&proc_lock);
+        bool gone = !ref_proc(r);
+        lock_drop(&proc_lock);
+        *err = -ESRCH;
+        if (gone)
+            return NULL;
+    }
     *err = -ENOENT;
     for (u32 i = 0; i < d->subs; i++)
         if (strlen(d->sub[i].name) == len && !memcmp(d->sub[i].name, name, len)) {

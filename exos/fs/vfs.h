@@ -23,6 +23,7 @@ struct super {
     u64 pages;    // of data that this file system took from the family's pool
     const char *source;
 };
+enum { PROC_MAGIC = 0x9fa0 };
 enum { SUPER_SYNTHETIC = 1 }; // names are made up by lookup(): none can be made, removed or renamed
 
 struct mount {

@@ -141,6 +141,8 @@ s64 sys_splice(u64 in, u64 in_off, u64 out, u64 out_off, u64 len, u64 flags)
 {
     struct ends x;
     u64 from = 0, to = 0;
+    if (!len)
+        return 0;
     if (flags & ~(u64)SPLICE_FLAGS)
         return -EINVAL;
     s64 r = in_off ? offset_in(in_off, &from) : 0;
@@ -172,6 +174,8 @@ s64 sys_tee(u64 in, u64 out, u64 len, u64 flags, u64 e, u64 f)
 {
     struct ends x;
     (void)e, (void)f;
+    if (!len && !(flags & ~(u64)SPLICE_FLAGS))
+        return 0;
     s64 r = flags & ~(u64)SPLICE_FLAGS ? -EINVAL : ends_open(&x, in, out);
     if (r)
         return r;

@@ -14,7 +14,13 @@ static u64 tsc_ns(u64 tsc) { return (u64)(((unsigned __int128)tsc * XOK_INFO->ts
 
 u64 cpu_idle_ns(u32 cpu)
 {
-    return MIN(tsc_ns(XOK_INFO->cpu[cpu].idle_tsc), clock_mono_ns());
+    const volatile struct xok_cpu_info *c = &XOK_INFO->cpu[cpu];
+    u64 before, since, now;
+    do {
+        before = c->idle_tsc, since = c->idle_since;
+        now = __builtin_ia32_rdtsc();
+    } while (c->idle_tsc != before);
+    return MIN(tsc_ns(before + (since && now > since ? now - since : 0)), clock_mono_ns());
 }
 
 u32 threads_running(u32 *all)

@@ -25,7 +25,8 @@ struct xok_cpu_info {
     u32 slot;       // position in the slot vector
     u32 runnable;   // slots whose environment could run now, the running one included
     u32 pad;
-    u64 idle_tsc;   // ticks spent halted
+    u64 idle_tsc;   // ticks spent halted, before this time
+    u64 idle_since; // TSC when it halted, 0 while it works
     u64 entries[XOK_ENTRY_COUNT];
     u64 upcalls[XOK_UP_COUNT];
     u64 switches;   // environment switches

@@ -400,9 +400,11 @@ static void idle(struct cpu *c)
     }
     c->untold = NULL;
     timer_set(c);
+    c->info->idle_since = from;
     kernel_unlock();
     idle_wait();
     kernel_lock();
+    c->info->idle_since = 0;
     c->info->idle_tsc += rdtsc() - from;
 }
 
