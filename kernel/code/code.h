@@ -46,8 +46,9 @@ struct code_helper {
     u8 arg[5]; // enum code_arg
 };
 
-// Whoever runs the program promises that 8 bytes of a read-only region always hold the program address of a region:
-// CODE_VA(to + 1). Then what a program loads from there is known to point to it. Believed, not checked.
+// Whoever runs the program promises that 8 bytes of a read-only region always hold the program address of a
+// region: CODE_VA(to + 1). Then what a program loads from there is known to point to it. Believed, not
+// checked.
 struct code_pointer {
     u8 in, to;  // regions
     u16 offset; // in `in`
@@ -90,20 +91,22 @@ struct code_program {
     u32 region_count;
     struct code_region_type region[CODE_REGIONS_MAX];
     bool tables; // needs all of struct code_frame's tables
-    const u8 *
-        origins; // in the working memory: by slot, region index that the access is known to be of, 0: unknown
+    // In the working memory of code_load, by slot: the region index that an access is known to be of, 0:
+    // unknown.
+    const u8 *origins;
 };
 
 // Bytes of working memory that code_load wants for this program (16-byte aligned); 0: count out of range.
 u64 code_work_size(const struct code_source *source);
 
-// Verifies a program and finds the size of its machine code; what that takes stays in `work` for code_emit. 0, or
-// -1 and *error. Time: linear, at most CODE_VISITS_MAX visits of an instruction by the verifier and 6 by the rest.
+// Verifies a program and finds the size of its machine code; what that takes stays in `work` for code_emit.
+// 0, or -1 and *error. Time: linear, at most CODE_VISITS_MAX visits of an instruction by the verifier and 6
+// by the rest.
 #define CODE_VISITS_MAX 40
 s32 code_load(const struct code_abi *abi, const struct code_source *source, void *work, u64 work_len,
               struct code_program *program, struct code_error *error);
-// Writes the machine code, program->size bytes, to out; `where`: the address at which it will run (only calls of
-// helpers depend on it). work and all arguments of code_load must be as it left them. 0, or -1 and *error.
+// Writes the machine code, program->size bytes, to out; `where`: the address at which it will run (only calls
+// of helpers depend on it). work and all arguments of code_load must be as it left them. 0, or -1 and *error.
 s32 code_emit(void *work, const struct code_source *source, void *out, u64 out_len, u64 where,
               struct code_program *program, struct code_error *error);
 

@@ -50,7 +50,7 @@ static inline struct mem frame_mem(struct comp *c, u64 offset)
 }
 #define FRAME_MEM(c, field, index) frame_mem(c, offsetof(struct code_frame, field) + 8 * (index))
 
-// stub.c part of compile.c: jumps to a failure of the current instruction if cc (16: always)
+// Jumps to a failure of the current instruction if cc (16: always).
 void stub_fail(struct comp *c, u32 cc, u32 status);
 void stub_back(struct comp *c, u32 cc); // taken back edge with its fuel
 

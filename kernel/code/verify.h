@@ -105,6 +105,15 @@ const char *access_classify(const struct verify *v, const struct state *s, u32 b
                             bool write, struct access *a);
 // What the state is after the instruction at `at`; the reason if it may not run in this state.
 const char *state_step(struct verify *v, struct state *s, u32 at);
+// control.c
+s32 refuse(struct verify *v, u32 at, const char *reason);
+s32 control_check(struct verify *v, const struct code_source *source);
+u32 last_insn(const struct verify *v, const struct block *b);
+u32 successors(const struct verify *v, const struct block *b, u32 to[2]); // up to 2, the taken branch first
+// branch.c
+void limit_add(struct verify *v, s64 n);
+bool branch_learn(struct verify *v, struct state *s, u32 at, bool taken); // false: it cannot go this way
+// verify.c
 s32 verify(struct verify *v, const struct code_source *source, void *work);
 u64 verify_layout(struct verify *v, const struct code_source *source, u8 *work); // bytes; fills v if work
 static inline u32 jump_target(const struct insn *insns, u32 at)
