@@ -3,8 +3,8 @@
 #include "core/exos.h"
 #include "core/pages.h"
 
-enum { CLASSES = 12, LARGE = 255 };
-static const u16 class_size[CLASSES] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1008, 2032};
+enum { CLASSES = 13, LARGE = 255 };
+static const u16 class_size[CLASSES] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, 2032};
 enum { SMALL_MAX = 2032 };
 static u8 class_of[SMALL_MAX / 16 + 1]; // by sizes of 16 bytes
 

@@ -70,8 +70,7 @@ struct tcp {
     u32 iss, una, nxt, wnd, wl1, wl2, max_wnd, sml; // sml: end of the last small segment sent
     u32 irs, rnxt, radv, acked;                // radv: right edge announced; acked: rnxt in the last ACK
     u32 fin_seq;               // of a FIN that came out of order
-    u32 ts_recent, ts_off;
-    u64 ts_recent_ms;
+    u32 ts_recent, ts_off, ts_recent_s; // ts_recent_s: when, in seconds
     u32 sndbuf, rcvbuf, queued;
     struct tseg *head, *tail, *unsent;
     struct tseg *sack_hint;
@@ -89,9 +88,9 @@ struct tcp {
     u32 tlp_end;
     u64 timer_due;             // ms; the wheel's may be earlier
     struct net_timer timer, ack_timer, life;
-    u64 last_rx_ms, last_tx_ms, probe_since_ms;
+    u32 last_rx_ms, last_tx_ms; // they wrap: only differences count
     u32 keep_idle, keep_interval, keep_count, user_timeout; // s, s, , ms; 0 default
-    u32 rcv_space, rcv_copied; // window tuning: what was read per round trip
+    u32 rcv_copied;            // window tuning: what was read per round trip
     u64 rcv_tuned;
     struct refq rcvq;
     struct netref *ooo, *ooo_last;

@@ -2,6 +2,7 @@
 #include "net/tcp.h"
 
 enum { PORT_FIRST_ = 32768, PORT_LAST_ = 60999 };
+_Static_assert(sizeof(struct tcp) <= 672, "a size that the heap has: there are many");
 
 // ---- the table of connections
 static u32 hash_of(const struct net *net, const struct ip *la, u16 lp, const struct ip *ra, u16 rp)

@@ -274,7 +274,7 @@ static void peer_options(struct tcp *t, const struct tcp_seg *s)
     t->sack_ok = s->o.sack_ok;
     t->ts_ok = s->o.has_ts;
     t->ts_recent = s->o.tsval;
-    t->ts_recent_ms = net_ms(t->net);
+    t->ts_recent_s = net_ms(t->net) / 1000;
     t->irs = s->seq;
     t->rnxt = s->seq + 1;
     t->wnd = t->max_wnd = s->wnd;
@@ -306,7 +306,7 @@ static void syn_sent(struct tcp *t, struct tcp_seg *s)
     }
     t->una = t->nxt;
     t->sml = t->fack = t->una;
-    u64 took = net->now / 1000000 - t->last_rx_ms;
+    u32 took = (u32)net_ms(net) - t->last_rx_ms;
     tcp_established(t);
     if (!t->backoff)
         t->srtt = MAX(took, 1u) * 1000, t->rttvar = t->srtt / 2, t->rto = MAX(t->srtt * 3 / 1000, (u32)TCP_RTO_MIN);
@@ -331,7 +331,7 @@ static bool paws_ok(struct tcp *t, const struct tcp_seg *s)
 {
     if (!t->ts_ok || !s->o.has_ts || (s32)(s->o.tsval - t->ts_recent) >= 0)
         return true;
-    if (net_ms(t->net) - t->ts_recent_ms > 24ul * 86400000) { // too old to say anything
+    if ((u32)(net_ms(t->net) / 1000) - t->ts_recent_s > 24u * 86400) { // too old to say anything
         t->ts_recent = s->o.tsval;
         return true;
     }
@@ -466,7 +466,7 @@ void tcp_receive(struct tcp *t, struct tcp_seg *s)
     }
     if (t->ts_ok && s->o.has_ts && SEQ_LEQ(seq, t->acked) && (s32)(s->o.tsval - t->ts_recent) >= 0) {
         t->ts_recent = s->o.tsval;
-        t->ts_recent_ms = net_ms(net);
+        t->ts_recent_s = net_ms(net) / 1000;
     }
     t->last_rx_ms = net_ms(net);
     if (SEQ_GEQ(s->ack, t->una)) {

@@ -307,7 +307,7 @@ void tcp_output(struct tcp *t)
         tcp_arm(t);
         return;
     }
-    if (t->unsent && t->una == t->nxt && net_ms(t->net) - t->last_tx_ms > t->rto && t->cwnd > TCP_IW * t->mss) {
+    if (t->unsent && t->una == t->nxt && (u32)net_ms(t->net) - t->last_tx_ms > t->rto && t->cwnd > TCP_IW * t->mss) {
         t->cwnd = TCP_IW * t->mss; // idle for long: what the path takes is not known any more (RFC 5681, 4.1)
         t->cubic_epoch = 0;
     }

@@ -149,7 +149,7 @@ static struct tcp *open(struct net *net, struct tcp_listener *l, const struct tc
     t->peer_mss = q->mss;
     t->snd_ws = q->ws_ok ? q->ws : 0, t->rcv_ws = q->ws_ok ? TCP_WS : 0;
     t->sack_ok = q->sack_ok, t->ts_ok = q->ts_ok;
-    t->ts_recent = q->ts_recent, t->ts_recent_ms = net_ms(net);
+    t->ts_recent = q->ts_recent, t->ts_recent_s = net_ms(net) / 1000;
     t->ts_off = q->ts_off;
     t->wnd = t->max_wnd = s->wnd << t->snd_ws;
     t->wl1 = s->seq, t->wl2 = s->ack;

@@ -68,7 +68,7 @@ void tcp_arm_life(struct tcp *t)
 
 static bool gave_up(struct tcp *t)
 {
-    u64 waited = net_ms(t->net) - t->last_rx_ms;
+    u32 waited = (u32)net_ms(t->net) - t->last_rx_ms;
     if (t->user_timeout && waited >= t->user_timeout)
         return true;
     return t->backoff >= (t->closed ? TCP_ORPHAN_RETRIES : TCP_RETRIES);
@@ -174,7 +174,7 @@ static void life_timer(struct net *net, struct net_timer *w)
         tcp_free(t); // FIN-WAIT-2 and nobody to wait
         return;
     }
-    u64 idle = (t->keep_idle ? t->keep_idle : KEEP_IDLE) * 1000ul, quiet = net_ms(net) - t->last_rx_ms;
+    u64 idle = (t->keep_idle ? t->keep_idle : KEEP_IDLE) * 1000ul, quiet = (u32)net_ms(net) - t->last_rx_ms;
     u64 interval = (t->keep_interval ? t->keep_interval : KEEP_INTERVAL) * 1000ul;
     if (quiet < idle || t->una != t->nxt || t->unsent) {
         wheel_set(net, w, quiet < idle ? idle - quiet : idle);

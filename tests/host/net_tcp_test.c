@@ -569,7 +569,7 @@ static void test_many(void **s)
     long each = (sim_alloc_bytes - before + (sim_pages - pages) * 4096) / (2 * MANY);
     if (getenv("NET_VERBOSE"))
         fprintf(stderr, "  an idle connection: %ld bytes (struct tcp %zu)\n", each, sizeof(struct tcp));
-    assert_true(each <= 1400);
+    assert_true(each <= 700);
     for (u32 k = 0; k < 2 * MANY; k++)
         app_close(&many[k]);
     sim_run(both, 2, 200 * SECOND, NULL, NULL);
