@@ -63,9 +63,10 @@ struct xok_ctl {
     u32 id;             // kernel writes at env_setup: the environment's id
     u32 cpu;            // kernel writes at each dispatch
     u32 notify;         // kernel ORs in the bits of env_notify before it raises the upcall
-    u32 wakes;          // doorbell: store ids in zero entries of wake[], then 1 here. Whenever the environment
-    u32 wake[XOK_WAKES];//   sleeps, yields, exits or loses the processor the kernel, if wakes is non-zero, zeroes
-                        //   it, then takes every non-zero entry out of wake[] and does wake() for it
+    u32 wakes;          // doorbell: store ids in the first zero entries of wake[], then 1 here. Whenever the
+    u32 wake[XOK_WAKES];//   environment sleeps, yields, exits or loses the processor the kernel, if wakes is
+                        //   non-zero, zeroes it, then takes the entries out of wake[] up to the first two that
+                        //   are zero, and does wake() for each
     u64 pred_tag;       // kernel writes: tag of the predicate term that fired, 0 otherwise
     u64 slice_end;      // kernel writes: TSC when the present slice ends
     u64 upcall_mask;    // while non-zero no upcall but FAULT is delivered. The kernel sets it when it delivers

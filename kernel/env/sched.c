@@ -210,18 +210,27 @@ bool env_wake_check(struct env *e)
     return true;
 }
 
-void wakes_drain(struct env *e)
+// `but`, an id, is looked at by the caller itself.
+static void wakes_drain_but(struct env *e, u64 but)
 {
     struct xok_ctl *ctl = e->ctl;
-    if (!ctl || !__atomic_exchange_n(&ctl->wakes, 0, __ATOMIC_ACQ_REL))
+    if (!ctl || !ctl->wakes)
         return;
-    for (int i = 0; i < XOK_WAKES; i++) {
-        u32 id = __atomic_exchange_n(&ctl->wake[i], 0, __ATOMIC_ACQ_REL);
-        struct env *w = id ? env_find(id) : NULL;
-        if (w && w->ctl)
-            env_wake_check(w);
+    __atomic_exchange_n(&ctl->wakes, 0, __ATOMIC_ACQ_REL);
+    for (u32 *at = ctl->wake; at < ctl->wake + XOK_WAKES; at += 2) {
+        if (!__atomic_load_n((u64 *)at, __ATOMIC_RELAXED)) // filled from the first on
+            break;
+        for (int i = 0; i < 2; i++) {
+            u32 id = __atomic_exchange_n(&at[i], 0, __ATOMIC_ACQ_REL);
+            struct env *w = id && id != but ? env_find(id) : NULL;
+            if (w && w->ctl)
+                env_wake_check(w);
+        }
     }
 }
+_Static_assert(offsetof(struct xok_ctl, wake) % 8 == 0 && XOK_WAKES % 2 == 0, "looked at by pairs");
+
+void wakes_drain(struct env *e) { wakes_drain_but(e, 0); }
 
 // ---- dispatch -------------------------------------------------------------------------------------------------------
 // The FS and GS bases belong to the environment. Between swapgs and swapgs nothing can interrupt.
@@ -594,7 +603,7 @@ s64 sys_yield(u64 to)
     struct cpu *c = this_cpu();
     struct env *e = c->env;
     c->leaving = true;
-    wakes_drain(e);
+    wakes_drain_but(e, to);
     struct env *t = to ? env_find(to) : NULL;
     e->regs.rax = 0;
     e->saved = SAVED_CALL;
@@ -645,7 +654,7 @@ s64 sys_sleep(u64 deadline, u64 to)
         heap_add(c, e);
     }
     c->leaving = true;
-    wakes_drain(e);
+    wakes_drain_but(e, to);
     struct env *t = to ? env_find(to) : NULL;
     if (may_donate(c, t))
         env_switch(t);

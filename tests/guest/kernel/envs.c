@@ -88,10 +88,10 @@ static void sleeping(void)
     EQ(result, 0);
     // the doorbell, rung by yield
     c.ctl->event = 1;
-    me->wake[3] = c.env, me->wake[9] = 0xdead0001, me->wakes = 1;
+    me->wake[1] = c.env, me->wake[0] = 0xdead0001, me->wakes = 1;
     xok_yield(0);
     EQ(STATE(c.env), XOK_ENV_READY);
-    EQ(me->wakes | me->wake[3] | me->wake[9], 0);
+    EQ(me->wakes | me->wake[1] | me->wake[0], 0);
     RUN(c);
     // donation wakes by itself
     c.ctl->event = 1;
