@@ -18,11 +18,16 @@ build/apps/$(1).img: build/apps/$(1) build/tools/mkboot
 endef
 $(foreach a,$(APPS),$(eval $(call APP,$(firstword $(subst :, ,$(a))),$(lastword $(subst :, ,$(a))))))
 
+# exotop is an ordinary Linux program that only reads.
+build/apps/exotop: apps/exotop/exotop.c $(wildcard include/xok/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -g -Wall -Wextra -Werror -Iinclude -static -o $@ $<
+
 APP_IMAGES := $(APP_NAMES:%=build/apps/%.img)
 SUITES += COUNT=1 tests/guest/kernel/run.sh build/kernel/xok.elf $(APP_IMAGES)
 SUITES += tests/guest/native_test.sh
-SUITE_DEPS += $(APP_IMAGES)
+SUITE_DEPS += $(APP_IMAGES) build/apps/exotop
 .PHONY: apps apps-test
-apps: $(APP_IMAGES)
+apps: $(APP_IMAGES) build/apps/exotop
 apps-test: build/kernel/xok.elf $(APP_IMAGES)
 	@COUNT=1 tests/guest/kernel/run.sh build/kernel/xok.elf $(APP_IMAGES)

@@ -6,7 +6,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir "$root"/{dev,proc,tmp}
 cp build/root/bin/busybox "$root"/busybox
-cp build/apps/demo build/apps/appel build/apps/stride "$root"/
+cp build/apps/demo build/apps/appel build/apps/stride build/apps/exotop "$root"/
 passed=0 failed=0
 check() {
     if [ "$2" = "$3" ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "$1: $2, not $3"; fi
@@ -22,5 +22,12 @@ check demo "$(echo "$out" | sed -n 1p)" 4
 check stride "$(echo "$out" | sed -n 2p)" 3
 check pipe "$(echo "$out" | sed -n 3p)" done
 check appel "$(echo "$out" | grep -c '^ok')" 10
+json=$(timeout 60 build/xok run --rootfs "$root" -- /exotop --json 2>/dev/null </dev/null |
+    python3 -c 'import json, sys
+s = json.load(sys.stdin)
+print(len(s["cpus"]), sum(e["state"] == "ready" for e in s["envs"]) > 0, s["names"][0]["pages"] == s["pages"]["user"])')
+check exotop "$json" "1 True True"
+lines=$(timeout 60 build/xok run --smp 2 --rootfs "$root" -- /exotop -n 1 2>/dev/null </dev/null | grep -cE '^up |^  1 |^pages:|^   10001 ')
+check exotop-live "$lines" 4
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -105,6 +105,69 @@ static void switches(u32 me)
     child_free(&b);
 }
 
+// ---- ten thousand that sleep, each on a predicate
+enum { SLEEPERS = 10000 };
+#define WORDS 0x58000000ul
+#define BED 0x59000000ul // one control page, upcall stack and stack for all: none ever goes on
+static u32 sleeping[SLEEPERS];
+
+static void sleeps(u64 n)
+{
+    struct xok_pred_term t = {.addr = WORDS + n % 512 * 8, .value = 1, .op = XOK_PRED_EQ, .last = 1};
+    xok_pred_set(&t, 1);
+    for (;;)
+        xok_sleep(0, 0);
+}
+
+static void sleepers(u32 me)
+{
+    struct xok_ctl *ctl = (struct xok_ctl *)KIT;
+    struct child b = child_new(2, 0, sleeper, me, 0);
+    u64 without, with;
+    RUN(b);
+#define PAIR(result)                                                       \
+    do {                                                                   \
+        result = ~0ul;                                                     \
+        for (int i_ = 0; i_ < ROUNDS; i_++) {                              \
+            u64 from_ = __builtin_ia32_rdtsc();                            \
+            ctl->event = 0, b.ctl->event = 1;                              \
+            xok_sleep(0, b.env);                                           \
+            u64 took_ = __builtin_ia32_rdtsc() - from_;                    \
+            result = took_ < result ? took_ : result;                      \
+        }                                                                  \
+    } while (0)
+    PAIR(without);
+    kit_make(BED);
+    page_new(WORDS);
+    struct xok_env_setup s = child_setup(BED);
+    u64 bad = 0;
+    for (u64 i = 0; i < SLEEPERS; i++) {
+        struct xok_regs r = {.rip = (u64)sleeps, .rdi = i, .rsp = BED + 4 * PAGE - 8, .rflags = 2};
+        u32 e = sleeping[i] = xok_env_alloc(ROOT, me);
+        bad += xok_env_setup(ROOT, e, &s) || xok_env_regs(ROOT, e, &r, 1) || xok_slot_alloc(ROOT, e, 0, XOK_SLOT_ANY) < 0 ||
+               xok_env_run(ROOT, e);
+        for (int k = 0; k < 10 && STATE(e) != XOK_ENV_ASLEEP; k++)
+            xok_yield(e);
+        bad += STATE(e) != XOK_ENV_ASLEEP;
+    }
+    EQ(bad, 0);
+    EQ(XOK_NAMES[XOK_NAME_ROOT].used[XOK_RES_PREDS], SLEEPERS);
+    PAIR(with);
+    say("ok cost ", "sleep and wake beside none, and ten thousand sleepers", without, with);
+    CHECK(with * 100 <= without * 101);
+    *(volatile u64 *)(WORDS + 5 * 8) = 1;
+    EQ(xok_pred_touch(WORDS + 5 * 8), 0); // wakes the twenty that wait for it
+    u64 awake = 0;
+    for (u64 i = 0; i < SLEEPERS; i++)
+        awake += STATE(sleeping[i]) == XOK_ENV_READY;
+    EQ(awake, 20);
+    for (u64 i = 0; i < SLEEPERS; i++)
+        bad += xok_env_free(ROOT, sleeping[i]) != 0;
+    EQ(bad, 0);
+    EQ(XOK_PAGES[XOK_PTE_PPN(*XOK_PTE(WORDS))].pins, 0);
+    child_free(&b);
+}
+
 static void life(void)
 {
     struct xok_env_setup s = child_setup(KIT + 5 * PAGE);
@@ -188,4 +251,5 @@ static void test(void)
     life();
     switches(me);
     transfers(me);
+    sleepers(me);
 }
