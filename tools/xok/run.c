@@ -42,7 +42,7 @@ static const char usage[] =
 // Linux takes at most a quarter of the stack limit for these, and never more than 6 MiB
 // (execve(2)).
 #define STRINGS_MAX (6ul << 20)
-#define MEMORY_MIN (64ul << 20) // below this not even an empty root boots
+#define MEMORY_BESIDE_ROOT (18ul << 20) // below this not even an empty root boots
 #define SMP_MAX 16
 
 static void add_env(struct run *run, const char *text)
@@ -166,8 +166,8 @@ static void check_options(const struct run *run)
         die("--tap %s: not an interface", run->tap);
     if (run->cpu && strchr(run->cpu, '\n'))
         die("--cpu: not a model");
-    if (run->memory < MEMORY_MIN)
-        die("--memory: at least 64M is needed");
+    if (run->memory < MEMORY_BESIDE_ROOT)
+        die("--memory: at least 18M is needed, and what the root takes");
 }
 
 struct config {
@@ -230,7 +230,7 @@ static int boot_open(struct root *root, const struct run *run)
 static void check_memory(const struct run *run, int boot)
 {
     struct stat st;
-    if (fstat(boot, &st) == 0 && (u64)st.st_size + MEMORY_MIN / 2 > run->memory)
+    if (fstat(boot, &st) == 0 && (u64)st.st_size + MEMORY_BESIDE_ROOT > run->memory)
         die("out of guest memory: the root takes %lu MiB, the machine has %lu MiB; see --memory",
             (u64)st.st_size >> 20, run->memory >> 20);
 }
