@@ -299,7 +299,16 @@ static inline s64 copy_out(u64 to, const void *from, size_t n)
 {
     return __builtin_expect(user_va(to, n), 1) ? uaccess_copy((void *)to, from, n) : copy_out_other(to, from, n);
 }
-s64 copy_in_str(char *to, u64 from, size_t size); // length without NUL, -EFAULT, -ENAMETOOLONG
+s64 uaccess_str(char *to, const char *from, u64 size);
+s64 copy_in_str_end(char *to, u64 from, size_t size);
+// Length without NUL, -EFAULT, -ENAMETOOLONG.
+static inline s64 copy_in_str(char *to, u64 from, size_t size)
+{
+    if (__builtin_expect(!user_va(from, size), 0)) // close to the end of what programs have
+        return copy_in_str_end(to, from, size);
+    s64 len = uaccess_str(to, (const char *)from, size);
+    return len == (s64)size ? -ENAMETOOLONG : len;
+}
 s64 zero_out(u64 to, size_t n);
 s64 user_get32(u64 addr, u32 *v);
 s64 user_cas32(u64 addr, u32 old, u32 new_, u32 *seen);

@@ -25,7 +25,7 @@ u32 name_hash(const char *name, u32 len)
     return name_mix_last(h, v, len);
 }
 
-static struct dentry **bucket(const struct dentry *parent, u32 hash)
+static inline struct dentry **bucket(const struct dentry *parent, u32 hash)
 {
     u64 h = (hash ^ ((u64)parent >> 5)) * 0x9e3779b97f4a7c15ul >> 20;
     u64 b = h & (2 * low - 1);

@@ -29,14 +29,11 @@ static void files_free_tables(struct files *fs)
     heap_free(fs->cloexec);
 }
 
-// To at least `need` descriptors. Under fs->lock.
-static bool files_grow(struct files *fs, u32 need)
+static bool files_enlarge(struct files *fs, u32 need)
 {
     u32 cap = fs->cap;
     while (cap < need)
         cap *= 2;
-    if (cap == fs->cap)
-        return true;
     struct file **table = heap_alloc(cap * sizeof *table);
     u64 *open = heap_alloc(cap / 8), *cloexec = heap_alloc(cap / 8);
     if (!table || !open || !cloexec) {
@@ -53,12 +50,18 @@ static bool files_grow(struct files *fs, u32 need)
     return true;
 }
 
+// To at least `need` descriptors. Under fs->lock.
+static inline bool files_grow(struct files *fs, u32 need)
+{
+    return need <= fs->cap || files_enlarge(fs, need);
+}
+
 static void bit_set(u64 *map, u32 n) { map[n / 64] |= 1ul << n % 64; }
 static void bit_clear(u64 *map, u32 n) { map[n / 64] &= ~(1ul << n % 64); }
 static bool bit_test(const u64 *map, u32 n) { return map[n / 64] >> n % 64 & 1; }
 
 // The lowest free descriptor at or above from; may be fs->cap or more.
-static u32 fd_free(struct files *fs, u32 from)
+static inline u32 fd_free(struct files *fs, u32 from)
 {
     if (from >= fs->cap)
         return from;
@@ -77,7 +80,7 @@ static u32 fd_free(struct files *fs, u32 from)
     return fs->cap;
 }
 
-static void fd_put(struct files *fs, u32 fd, struct file *f, bool cloexec)
+static inline void fd_put(struct files *fs, u32 fd, struct file *f, bool cloexec)
 {
     fs->table[fd] = f;
     bit_set(fs->open, fd);
@@ -89,7 +92,7 @@ static void fd_put(struct files *fs, u32 fd, struct file *f, bool cloexec)
         bit_clear(fs->cloexec, fd);
 }
 
-static struct file *fd_take(struct files *fs, u32 fd)
+static inline struct file *fd_take(struct files *fs, u32 fd)
 {
     struct file *f = fd < fs->cap ? fs->table[fd] : NULL;
     if (!f)
@@ -121,7 +124,7 @@ s64 fd_install(struct file *f, u32 cloexec, int from)
     return r;
 }
 
-static void closed(struct files *fs, struct file *f)
+static inline void closed(struct files *fs, struct file *f)
 {
     if (f->inode && f->inode->extra)
         locks_close(f->inode, fs, NULL);

@@ -4,13 +4,10 @@
 struct file *file_new(const struct file_ops *ops, u32 flags)
 {
     static const u8 may[4] = {MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE, 0};
-    struct file *f = heap_alloc(sizeof *f);
-    if (!f)
-        return NULL;
-    f->ops = ops;
-    f->refs = 1;
-    f->flags = flags & ~(O_CLOEXEC | O_CREAT | O_EXCL | O_TRUNC);
-    f->mode = flags & O_PATH ? 0 : may[flags & O_ACCMODE];
+    struct file *f = heap_alloc_raw(sizeof *f);
+    if (f)
+        *f = (struct file){.ops = ops, .refs = 1, .flags = flags & ~(O_CLOEXEC | O_CREAT | O_EXCL | O_TRUNC),
+                           .mode = flags & O_PATH ? 0 : may[flags & O_ACCMODE]};
     return f;
 }
 

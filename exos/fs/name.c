@@ -1,12 +1,9 @@
 // Path arguments: nearly all fit on the stack.
 #include "fs/vfs.h"
 
-s64 name_in(struct name_buf *b, u64 from)
+s64 name_in_long(struct name_buf *b, u64 from)
 {
-    b->s = b->small;
-    s64 r = copy_in_str(b->small, from, sizeof b->small);
-    if (r != -ENAMETOOLONG)
-        return r < 0 ? r : 0;
+    s64 r;
     b->s = heap_alloc(PATH_MAX);
     if (!b->s) {
         b->s = b->small;

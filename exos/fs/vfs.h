@@ -344,7 +344,13 @@ struct name_buf {
     char *s;
     char small[248];
 };
-s64 name_in(struct name_buf *b, u64 from);
+s64 name_in_long(struct name_buf *b, u64 from);
+static inline s64 name_in(struct name_buf *b, u64 from)
+{
+    b->s = b->small;
+    s64 r = copy_in_str(b->small, from, sizeof b->small);
+    return r >= 0 ? 0 : r == -ENAMETOOLONG ? name_in_long(b, from) : r;
+}
 static inline void name_done(struct name_buf *b)
 {
     if (b->s != b->small)

@@ -26,7 +26,7 @@ static s64 stat_fd(u64 fd, struct stat_native *st)
     return 0;
 }
 
-static s64 stat_path(s64 dirfd, const char *name, u32 walk, struct stat_native *st)
+static inline s64 stat_path(s64 dirfd, const char *name, u32 walk, struct stat_native *st)
 {
     struct path p;
     s64 r = path_peek(dirfd, name, walk, &p);

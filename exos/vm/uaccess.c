@@ -4,7 +4,6 @@
 
 bool avx_ok; // set at start from the exposed processor features
 s64 uaccess_zero(void *to, u64 n);
-s64 uaccess_str(char *to, const char *from, u64 size);
 s64 uaccess_cas(u32 *addr, u32 old, u32 new, u32 *seen);
 
 static bool touchable(u64 va, size_t n)
@@ -27,7 +26,7 @@ s64 zero_out(u64 to, size_t n)
     return !n ? 0 : touchable(to, n) ? uaccess_zero((void *)to, n) : -EFAULT;
 }
 
-s64 copy_in_str(char *to, u64 from, size_t size)
+s64 copy_in_str_end(char *to, u64 from, size_t size)
 {
     u64 room = from < USER_MAX ? USER_MAX - from : from < USER_HIGH_END ? USER_HIGH_END - from : 0;
     if (from < USER_MIN || (from >= USER_MAX && from < USER_HIGH) || !room)
