@@ -56,6 +56,8 @@ void table_drop(u64 ppn, int level)
         p->next = 0;
     }
     for (u32 i = p->prev & 0xffff; p->next; i++) {
+        for (; !(i & 3) && !(t[i] | t[i + 1] | t[i + 2] | t[i + 3]); i += 4) // tables are mostly empty
+            ;
         if (!t[i])
             continue;
         if (t[i] & XOK_PTE_P) {
