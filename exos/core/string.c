@@ -4,10 +4,19 @@
 
 typedef u64 __attribute__((may_alias, aligned(1))) word;
 
+extern bool avx_ok;
+void vectors_copy(void *to, const void *from, size_t n), vectors_zero(void *to, size_t n); // vm/copy.S
+enum { LONG = 256 }; // from here on saving the program's vector registers pays
+
 void *memcpy(void *to, const void *from, size_t n)
 {
     char *d = to;
     const char *s = from;
+    if (n >= LONG && avx_ok) {
+        size_t whole = n & -128ul;
+        vectors_copy(d, s, whole);
+        d += whole, s += whole, n -= whole;
+    }
     for (; n >= 32; n -= 32, d += 32, s += 32) {
         u64 a = ((const word *)s)[0], b = ((const word *)s)[1], c = ((const word *)s)[2], e = ((const word *)s)[3];
         ((word *)d)[0] = a, ((word *)d)[1] = b, ((word *)d)[2] = c, ((word *)d)[3] = e;
@@ -36,6 +45,11 @@ void *memset(void *to, int c, size_t n)
 {
     char *d = to;
     u64 v = (u8)c * 0x0101010101010101ul;
+    if (!c && n >= LONG && avx_ok) {
+        size_t whole = n & -128ul;
+        vectors_zero(d, whole);
+        d += whole, n -= whole;
+    }
     for (; n >= 32; n -= 32, d += 32)
         ((word *)d)[0] = v, ((word *)d)[1] = v, ((word *)d)[2] = v, ((word *)d)[3] = v;
     for (; n >= 8; n -= 8, d += 8)

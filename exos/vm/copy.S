@@ -73,6 +73,37 @@ page_zero:
         rep stosq
         ret
 
+// vectors_copy(to, from, n), vectors_zero(to, n): n a multiple of 128, not 0; with AVX only
+        .globl  vectors_copy
+vectors_copy:
+        SAVE_YMM
+        add     %rdx, %rdi
+        add     %rdx, %rsi
+        neg     %rdx
+        mov     %rdx, %rcx
+2:      MOVE128 0
+        sub     $-128, %rcx
+        jnz     2b
+        LOAD_YMM
+        ret
+
+        .globl  vectors_zero
+vectors_zero:
+        sub     $40, %rsp
+        vmovdqu %ymm0, (%rsp)
+        vpxor   %xmm0, %xmm0, %xmm0
+        add     %rsi, %rdi
+        neg     %rsi
+2:      vmovdqu %ymm0, (%rdi,%rsi)
+        vmovdqu %ymm0, 32(%rdi,%rsi)
+        vmovdqu %ymm0, 64(%rdi,%rsi)
+        vmovdqu %ymm0, 96(%rdi,%rsi)
+        sub     $-128, %rsi
+        jnz     2b
+        vmovdqu (%rsp), %ymm0
+        add     $40, %rsp
+        ret
+
 // Everything from here to uaccess_end may touch program memory; a fault that cannot be served goes to
 // uaccess_fail with rsp as in the routine. r11 = 1 while vector registers are saved at rbp.
         .globl  uaccess_begin
