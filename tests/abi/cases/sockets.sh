@@ -1,0 +1,2 @@
+#: program /abi/static/sockets
+#: smp 2 4
