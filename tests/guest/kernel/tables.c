@@ -233,6 +233,48 @@ static void read_only_links(void)
     xok_cap_drop(1);
 }
 
+// fork without copying tables: both sides lose W in the directory, and whoever wants to write takes a copy.
+static void demoted_links(void)
+{
+    u64 base = VA & ~0x1ffffful, before = tables();
+    u64 p = page_new(VA), q = page_new(VA + PAGE);
+    s64 child = xok_env_alloc(ROOT, 0);
+    EQ(op(0, XOK_PT_SET, VA + 2 * PAGE, 0x1230, 0, 1, 1, 0), 1);
+    EQ(op(0, XOK_PT_OWN, base, 0x200, XOK_PTE_W, 1, 2, 0), 1); // it is its own already: nothing changes
+    CHECK(*XOK_PDE(VA) & XOK_PTE_W && *XOK_PTE(VA) & XOK_PTE_W);
+    EQ(op(child, XOK_PT_LINK, base, 0, 0, 1, 2, XOK_PT_CREATE | XOK_PT_DEMOTE), 1);
+    u64 table = XOK_PTE_PPN(*XOK_PDE(VA));
+    EQ(*XOK_PDE(VA) & XOK_PTE_W, 0);
+    EQ(XOK_PAGES[table].refs, 2);
+    EQ(XOK_PAGES[p].refs, 1); // once for both
+    EQ(op(0, XOK_PT_OWN, base, 0, 0, 1, 3, 0), XOK_E_ARG);
+    EQ(op(0, XOK_PT_OWN, base, 0, 0, 2, 2, 0), XOK_E_ARG);
+    EQ(op(0, XOK_PT_OWN, FAR, 0, 0, 1, 2, 0), XOK_E_NOTABLE);
+    EQ(op(0, XOK_PT_OWN, base, 0x200, XOK_PTE_W, 1, 2, 0), 1); // a copy, for the child uses the first
+    CHECK(XOK_PTE_PPN(*XOK_PDE(VA)) != table && *XOK_PDE(VA) & XOK_PTE_W);
+    EQ(XOK_PAGES[table].refs, 1);
+    EQ(XOK_PAGES[p].refs, 2);
+    EQ(XOK_PAGES[q].refs, 2);
+    EQ(*XOK_PTE(VA) & (XOK_PTE_W | 0x200), 0x200);
+    EQ(*XOK_PTE(VA + 2 * PAGE), 0x1230);
+    EQ(op(0, XOK_PT_MOD, VA, XOK_PTE_W, 0x200, 1, 1, 0), 1);
+    *(volatile u64 *)VA = 3;
+    // Without the right to write neither a page nor its table, OWN may not give W.
+    EQ(xok_cap_forge(ROOT, 7, XOK_ALL, 1), 0);
+    struct xok_pt_op own = {base, 0, 0, 1, XOK_PT_OWN, 2, 0, 0};
+    EQ(xok_pt_batch(1, 0, &own, 1), XOK_E_CAP);
+    EQ(xok_cap_drop(1), 0);
+    // Alone again, the last user gets W back and keeps the table.
+    EQ(op(child, XOK_PT_OWN, base, 0, 0, 1, 2, 0), 1);
+    EQ(XOK_PAGES[table].refs, 1);
+    EQ(xok_env_free(ROOT, child), 0);
+    EQ(XOK_PAGES[p].refs, 1);
+    EQ(op(0, XOK_PT_CLEAR, VA, 0, 0, 3, 1, 0), 1);
+    xok_page_free(ROOT, p, 1);
+    xok_page_free(ROOT, q, 1);
+    EQ(tables(), before);
+}
+
 static void test(void)
 {
     sets();
@@ -240,4 +282,5 @@ static void test(void)
     rights();
     copies_and_links();
     read_only_links();
+    demoted_links();
 }
