@@ -134,6 +134,7 @@ struct xok_block {
                // alone
     u32 deps;  // XN: first pending change, 0 none
     u32 after, before; // XN: queue of blocks that wait to be durable
+    u32 parent; // LOOSE: page of the block that came to own it, 0 unknown
     u8 type;
     u8 writes; // in progress
     u16 flags; // XOK_B_*
@@ -152,6 +153,7 @@ struct xok_block {
     1024u // a change touched several sectors: written through the journal, with what it is tied to
 #define XOK_B_JOURNALED 2048u // XN: an intact journal holds an older version
 #define XOK_B_COLOUR 12       // XN: two bits, which queue it is in
+#define XOK_B_LOOSE 16384u    // metadata to which no pointer is durable and reachable yet
 
 static inline u32 xok_block_hash(u64 block, u32 bits)
 {

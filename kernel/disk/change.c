@@ -73,6 +73,12 @@ static s64 all_idle(struct disk *d, const struct xok_claim *k)
     return 0;
 }
 
+// Edges that count must be reachable after a crash: no such edge may hang below a temporary root.
+static bool floats(const struct change *c, u32 target)
+{
+    return registry[c->ppn[target]].flags & XOK_B_FLOATING;
+}
+
 static s64 claim_check(struct change *c, const struct xok_claim *k)
 {
     struct disk *d = c->d;
@@ -82,14 +88,18 @@ static s64 claim_check(struct change *c, const struct xok_claim *k)
     case XOK_ALLOC: return all_are(d, k, XOK_T_FREE) ? 0 : XOK_E_BUSY;
     case XOK_FREE:
         return !all_are(d, k, k->type) || (is_meta(k->type) && !one) ? XOK_E_OWNS : all_idle(d, k);
-    case XOK_MOVE: return !all_are(d, k, k->type) || k->from == k->to ? XOK_E_OWNS : 0;
+    case XOK_MOVE:
+        if (!all_are(d, k, k->type) || k->from == k->to)
+            return XOK_E_OWNS;
+        return is_meta(k->type) && floats(c, k->to) && !floats(c, k->from) ? XOK_E_TAINT : 0;
     case XOK_LINK:
     case XOK_UNLINK:
         return !one || !is_meta(k->type) || !d->type[k->type].fn[XOK_UDF_REFCNT] ||
                        cached(d, k->block) != c->ppn[k->from] ||
                        registry[c->ppn[k->from]].type != k->type || k->from == k->to
                    ? XOK_E_OWNS
-                   : 0;
+               : floats(c, k->to) || floats(c, k->from) ? XOK_E_TAINT
+                                                        : 0;
     case XOK_RETYPE:
         return k->from != k->to || is_meta(k->type) || is_meta(old) || old == k->type ||
                        !all_are(d, k, old)
@@ -158,7 +168,7 @@ struct ties {
     u32 ring[XOK_TIED_MAX + 1], rings, total;
 };
 
-static void tie_count(struct ties *t, u32 ppn)
+static void ring_count(struct ties *t, u32 ppn)
 {
     for (u32 i = 0; i < t->rings; i++)
         if (ring_has(t->ring[i], ppn))
@@ -166,6 +176,16 @@ static void tie_count(struct ties *t, u32 ppn)
     t->total += ring_size(ppn);
     if (t->rings < XOK_TIED_MAX + 1)
         t->ring[t->rings++] = ppn;
+}
+
+static void tie_count(struct ties *t, u32 ppn)
+{
+    u32 n = 0; // a file system may have made a circle of parents
+    for (; ppn && t->total <= XOK_TIED_MAX; ppn = loose_parent(ppn)) {
+        ring_count(t, ppn);
+        if (n++ == XOK_TIED_MAX)
+            t->total = XOK_TIED_MAX + 1;
+    }
 }
 
 static bool is_target(const struct change *c, u32 ppn)
@@ -284,7 +304,7 @@ static void free_perform(struct change *c, const struct xok_claim *k)
                          (registry[p].flags & XOK_B_FLOATING && registry[p].tied == p));
     if (child) {
         if (registry[child].tied != child)
-            ring_join(p, child);
+            tie(p, child);
         dep_inherit(d, p, child, now);
     }
     uncache(d, k);
@@ -303,6 +323,7 @@ static void claim_perform(struct change *c, const struct xok_claim *k)
 {
     struct disk *d = c->d;
     u32 from = c->ppn[k->from], to = c->ppn[k->to];
+    u32 child = is_meta(k->type) && k->kind != XOK_TIE ? cached(d, k->block) : 0;
     switch (k->kind) {
     case XOK_ALLOC:
         memset(d->map + k->block, k->type | XOK_MAP_UNINIT, k->count);
@@ -311,19 +332,25 @@ static void claim_perform(struct change *c, const struct xok_claim *k)
         break;
     case XOK_FREE: free_perform(c, k); break;
     case XOK_MOVE:
+        if (child && registry[child].parent == from)
+            registry[child].parent = to;
         if (dep_fresh(from, k->block, k->count)) {
             dep_subtract(from, k->block, k->count);
             dep_add(to, DEP_ADD, k->block, k->count, 0);
             break;
         }
-        ring_join(from, to);
+        tie(from, to);
         dep_add(to, DEP_ADD, k->block, k->count, DEP_MAYBE);
         break;
     case XOK_LINK:
-        ring_join(from, to);
+        tie(from, to);
         dep_add(to, DEP_ADD, k->block, 1, DEP_MAYBE);
         break;
-    case XOK_UNLINK: ring_join(from, to); break;
+    case XOK_UNLINK:
+        tie(from, to);
+        if (registry[from].parent == to)
+            registry[from].parent = 0; // another edge leads to it, in the same ring
+        break;
     case XOK_RETYPE:
         uncache(d, k);
         for (u32 i = 0; i < k->count; i++)
@@ -337,9 +364,11 @@ static void claim_perform(struct change *c, const struct xok_claim *k)
     case XOK_ATTACH:
         root_detach(d, c->who, k->block, true);
         dep_add(to, DEP_ADD, k->block, 1, 0);
+        if (child)
+            registry[child].parent = to;
         break;
     case XOK_TIE:
-        ring_join(from, to);
+        tie(from, to);
         if (from == to)
             registry[to].flags |= XOK_B_ATOMIC;
         break;

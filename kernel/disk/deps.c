@@ -178,6 +178,24 @@ s64 order_check(struct disk *d, u32 ppn, u32 ring)
     return 0;
 }
 
+// The pointers of this ADD are durable. What they lead to can be reached, if the block that holds them can.
+static bool reached(struct disk *d, const struct dep *e, bool loose)
+{
+    for (u32 i = 0; i < e->count; i++) {
+        bool meta = (d->map[e->block + i] & XOK_MAP_TYPE) >= XOK_T_FIRST;
+        u32 child = meta ? cached(d, e->block + i) : 0;
+        struct xok_block *b = &registry[child];
+        if (!child || !(b->flags & XOK_B_LOOSE))
+            continue;
+        if (loose)
+            return false;
+        b->flags &= ~XOK_B_LOOSE, b->parent = 0;
+        if (b->deps && !b->writes && !(b->flags & XOK_B_SETTLING))
+            queue_put(d, &d->settle_list, child); // its own children are next
+    }
+    return true;
+}
+
 // The last write of this block is durable, or was made needless.
 void settle_entry(struct disk *d, u32 ppn)
 {
@@ -185,8 +203,9 @@ void settle_entry(struct disk *d, u32 ppn)
     d->map[block] &= ~XOK_MAP_UNINIT;
     for (u32 *at = &registry[ppn].deps; *at;) {
         struct dep *e = &deps[*at];
-        bool keep = !(e->flags & DEP_SENT) || (registry[ppn].flags & XOK_B_FLOATING &&
-                                               e->kind == DEP_ADD && e->checked < e->count);
+        bool floating = registry[ppn].flags & XOK_B_FLOATING, loose = registry[ppn].flags & XOK_B_LOOSE;
+        bool keep = !(e->flags & DEP_SENT) ||
+                    (e->kind == DEP_ADD && ((floating && e->checked < e->count) || !reached(d, e, loose || floating)));
         if (keep) {
             at = &e->next;
             continue;

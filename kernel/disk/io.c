@@ -388,7 +388,8 @@ static s64 io_new(struct list *l, const struct xok_io *o)
         xn_page_allow(l->who, ppn, meta ? XOK_R : XOK_R | XOK_W);
     entry_insert(l->d, o->block, ppn, type,
                  XOK_B_VALID | XOK_B_DIRTY | (lent ? XOK_B_LENT : 0) |
-                     (floating && meta ? XOK_B_FLOATING : 0));
+                     (floating && meta ? XOK_B_FLOATING : 0) | (meta ? XOK_B_LOOSE : 0));
+    registry[ppn].parent = meta && o->parent != XOK_BLOCK_NONE ? cached(l->d, o->parent) : 0;
     return 0;
 }
 
@@ -468,7 +469,7 @@ static s64 io_drop(struct list *l, u32 p)
     if (!xn_page_over(l->who, p, XOK_W))
         return XOK_E_CAP;
     settle_now(l->d, p);
-    if (b->flags & (XOK_B_DIRTY | XOK_B_SETTLING | XOK_B_FLOATING))
+    if (b->flags & (XOK_B_DIRTY | XOK_B_SETTLING | XOK_B_FLOATING | XOK_B_LOOSE))
         return XOK_E_TAINT;
     if (b->writes || b->deps || b->tied != p || b->flags & (XOK_B_READING | XOK_B_PINNED) ||
         xn_page_shared(p))

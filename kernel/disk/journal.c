@@ -6,6 +6,8 @@
 #include "disk/xn.h"
 #include "disk/format.h"
 
+enum { RETRIES = 8 };
+
 u64 checksum(u64 sum, const void *data, u64 len)
 {
     const u64 *w = data;
@@ -136,9 +138,32 @@ static void finished(struct disk *d)
     d->group.state = GROUP_IDLE;
 }
 
+static void placed(struct req *r, bool ok);
+
+// The journal must hold what is not in its place: a write that fails is tried again, and if that does not help
+// nothing more is written, so that the next mount finds the slot intact.
+static bool again(struct req *r)
+{
+    struct disk *d = r->disk;
+    struct req *n = d->group.retries < RETRIES ? req_new(d, REQ_WRITE) : NULL;
+    if (!n) {
+        d->info->features |= XOK_DISK_READONLY;
+        d->info->error = XOK_E_IO;
+        return false;
+    }
+    d->group.retries++;
+    n->block = r->block, n->count = r->count, n->done = placed;
+    memcpy(n->page, r->page, r->count * sizeof r->page[0]);
+    memcpy(n->entry, r->entry, r->count * sizeof r->entry[0]);
+    req_submit(n);
+    return true;
+}
+
 static void placed(struct req *r, bool ok)
 {
     struct disk *d = r->disk;
+    if (!ok && again(r))
+        return;
     for (u32 i = 0; i < r->count; i++)
         written(d, r->entry[i], ok);
     d->group.inflight--;
@@ -178,6 +203,7 @@ void group_flushed(struct disk *d, bool ok)
         settle_entry(d, g->entry[i]);
     tell(d, true);
     struct req *r = NULL;
+    g->retries = 0;
     g->inflight = 1; // until all are submitted
     for (u32 i = 0; i < g->count; i++) {
         u64 block = XOK_BLOCK_NUMBER(registry[g->entry[i]].block);

@@ -243,7 +243,7 @@ static bool super_ok(struct disk *d)
            s->blocks <= d->info->blocks && s->first == FIRST;
 }
 
-// The slot in the frames is whole, and what it holds lies where file systems' blocks do.
+// The slot in the frames is whole, and what it holds are blocks of the catalogue or of file systems.
 static bool slot_ok(struct disk *d)
 {
     struct journal_block *j = frame(0);
@@ -251,7 +251,8 @@ static bool slot_ok(struct disk *d)
     if (j->magic != JOURNAL_MAGIC || !j->count || j->count > XOK_GROUP_MAX)
         return false;
     for (u64 i = 0; i < j->count; i++)
-        if (j->block[i] < FIRST || j->block[i] >= d->info->blocks)
+        if (j->block[i] < TYPES || (j->block[i] >= JOURNAL && j->block[i] < FIRST) ||
+            j->block[i] >= d->info->blocks)
             return false;
     j->sum = 0;
     u64 sum = checksum(0, j, XOK_BLOCK_SIZE);

@@ -143,6 +143,27 @@ void ring_join(u32 a, u32 b)
     registry[b].tied = next;
 }
 
+// A block that cannot be reached yet must not be where something else was moved to, or count an edge, before
+// it can: it is written together with its parent, and that with its own.
+u32 loose_parent(u32 ppn)
+{
+    return (registry[ppn].flags & (XOK_B_LOOSE | XOK_B_FLOATING)) == XOK_B_LOOSE ? registry[ppn].parent : 0;
+}
+
+static void tie_up(u32 ppn)
+{
+    u32 up;
+    for (u32 n = 0; n < XOK_TIED_MAX && (up = loose_parent(ppn)); ppn = up, n++)
+        ring_join(ppn, up);
+}
+
+void tie(u32 a, u32 b)
+{
+    ring_join(a, b);
+    tie_up(a);
+    tie_up(b);
+}
+
 void ring_leave(u32 ppn)
 {
     u32 p = ppn;

@@ -77,7 +77,7 @@ struct group { // blocks on their way through the journal
     u32 page[XOK_GROUP_MAX + 1]; // [0]: descriptor; copies of the blocks
     u32 entry[XOK_GROUP_MAX + 1];
     u64 word;
-    u32 ops, inflight;
+    u32 ops, inflight, retries;
     bool failed;
     u64 past[2][XOK_GROUP_MAX]; // blocks that the two slots hold
     u32 pasts[2];
@@ -126,6 +126,8 @@ u32 ring_size(u32 ppn);
 bool ring_has(u32 ring, u32 ppn);
 bool ring_fits(u32 a, u32 b);
 void ring_join(u32 a, u32 b);
+u32 loose_parent(u32 ppn); // the block to be written with it so that it can be reached, 0: none
+void tie(u32 a, u32 b);    // with what makes them reachable
 void ring_leave(u32 ppn);
 
 // ---- deps.c

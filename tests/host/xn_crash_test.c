@@ -24,8 +24,8 @@ static struct file {  // by id
 } files[FILES];
 static u64 next_id, dirs[DIRS]; // dirs[0]: the root; others 0 or a block
 static u32 dir_slot[DIRS], disk;
-static u64 nodes[4]; // linked from dirs[0] slot 40 + 4 * i, and up to three slots more
-static u32 node_edges[4];
+static u64 nodes[4]; // linked from slots 40 + 4 * i + k of the directories of edges
+static u32 node_edges[4], edge_dir[4][4];
 
 static u64 block_free(u32 count)
 {
@@ -125,12 +125,14 @@ static void node_do(void)
         if (!b || toy_alloc(0, disk, dirs[0], 40 + 4 * n, b, 1, toy_node, 0))
             return;
         assert_int_equal(NEW(disk, b, dirs[0], 40 + 4 * n), 0);
-        nodes[n] = b, node_edges[n] = 1;
+        nodes[n] = b, node_edges[n] = 1, edge_dir[n][0] = 0;
     } else if (node_edges[n] < 4 && rnd(2)) {
-        node_edges[n] += !toy_link(0, disk, dirs[0], 40 + 4 * n + node_edges[n], nodes[n], true);
+        u32 d = rnd(DIRS), k = node_edges[n];
+        edge_dir[n][k] = d;
+        node_edges[n] += dirs[d] && !toy_link(0, disk, dirs[d], 40 + 4 * n + k, nodes[n], true);
     } else if (node_edges[n] > 1) {
-        node_edges[n] -=
-            !toy_link(0, disk, dirs[0], 40 + 4 * n + node_edges[n] - 1, nodes[n], false);
+        u32 k = node_edges[n] - 1;
+        node_edges[n] -= !toy_link(0, disk, dirs[edge_dir[n][k]], 40 + 4 * n + k, nodes[n], false);
     } else if (!toy_free(0, disk, dirs[0], 40 + 4 * n)) {
         nodes[n] = 0;
     }
@@ -376,6 +378,8 @@ static void damage_is_refused_or_harmless(void **s)
     host_crash_image(disk, length - rnd(60), LOSE_NOTHING, 1, good);
     for (u32 run = 0; run < 1500; run++) {
         memcpy(image, good, sizeof image);
+        if (rnd(2)) // else the journal mends much of it
+            memset(image + 11 * 4096, 0, 4096), memset(image + 75 * 4096, 0, 4096);
         for (u32 n = 1 + rnd(6); n--;) {
             u64 block = rnd(3) ? (rnd(2) ? 1 + rnd(10) : dirs[rnd(DIRS)] + !rnd(4)) : rnd(BLOCKS);
             u8 *at = image + block % BLOCKS * 4096 + rnd(512) * 8;

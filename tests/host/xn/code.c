@@ -10,12 +10,12 @@ s64 code_install(const struct code_abi *abi, const struct code_source *source,
 {
     u64 need = code_work_size(source);
     void *work = need ? aligned_alloc(16, (need + 15) & ~15ul) : NULL;
-    s32 r = work ? code_load(abi, source, work, need, NULL, 0, 0, program, error) : -1;
+    s32 r = work ? code_load(abi, source, work, need, program, error) : -1;
     program->text = NULL;
     if (!r) {
         u32 size = program->size;
         void *text = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (code_load(abi, source, work, need, text, size, (u64)text, program, error))
+        if (code_emit(work, source, text, size, (u64)text, program, error))
             abort();
         mprotect(text, size, PROT_READ | PROT_EXEC);
         program->text = text;
