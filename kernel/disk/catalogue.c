@@ -93,12 +93,19 @@ static void type_expose(struct disk *d, u32 type, const char *name)
     memcpy(x->name, name, sizeof x->name);
 }
 
+static u64 record_sum(const struct type_record *r)
+{
+    struct type_record c = *r;
+    c.sum = 0;
+    return checksum(1, &c, sizeof c);
+}
+
 // A mount has read the code that record `type` tells of.
 bool type_load(struct disk *d, u32 type, const u8 *code)
 {
     struct type_record *r = type_at(d, type);
     if (!name_ok(r->name) || r->blocks > XOK_CODE_MAX / XOK_BLOCK_SIZE ||
-        checksum(1, code, r->blocks * XOK_BLOCK_SIZE) != r->sum ||
+        checksum(record_sum(r), code, r->blocks * XOK_BLOCK_SIZE) != r->sum ||
         code_size(r->len) > r->blocks * XOK_BLOCK_SIZE ||
         !load(d, type, r->head, r->part, code, r->len))
         return false;
@@ -156,7 +163,7 @@ s64 xn_template(const struct who *w, struct disk *d, const struct xok_template *
     *r = (struct type_record){.block = t->block, .blocks = n, .head = t->head, .part = t->part};
     memcpy(r->name, t->name, sizeof r->name);
     memcpy(r->len, len, sizeof len);
-    r->sum = 1;
+    r->sum = record_sum(r);
     for (u64 i = 0; i < n; i++)
         r->sum = checksum(r->sum, xn_page(pages[i]), XOK_BLOCK_SIZE);
     if (n)

@@ -303,8 +303,10 @@ static void free_perform(struct change *c, const struct xok_claim *k)
     bool now = alone && (dep_fresh(p, k->block, k->count) ||
                          (registry[p].flags & XOK_B_FLOATING && registry[p].tied == p));
     if (child) {
-        if (registry[child].tied != child)
+        if (registry[child].tied != child) { // what was to go with the child goes with p, and untorn
             tie(p, child);
+            registry[p].flags |= XOK_B_ATOMIC;
+        }
         dep_inherit(d, p, child, now);
     }
     uncache(d, k);

@@ -27,6 +27,8 @@ static u32 toy_dir, toy_node;
 static s64 toy_owns(struct xok_udf *u)
 {
     const struct toy_slot *s = (const void *)u->part;
+    if (!s || !u->out)
+        return -1; // called as another kind: the catalogue is damaged
     if (!s->count)
         return 0;
     u->out[0] = (struct xok_owns){s->block, s->count, s->type};
