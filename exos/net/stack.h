@@ -198,7 +198,6 @@ struct neigh {
 struct neigh *neigh_find(struct net *net, struct netif *nif, const struct ip *a, bool create);
 // What a neighbour said of itself. solicited: it answered us.
 void neigh_learn(struct net *net, struct netif *nif, const struct ip *a, const u8 *mac, bool create, bool solicited, bool override);
-void neigh_confirm(struct net *net, struct netif *nif, const struct ip *hop); // it is alive: an upper layer got an answer
 void neigh_clear(struct net *net);
 void arp_announce(struct netif *nif, const struct ip *a);
 void nd_input(struct net *net, struct rx *x);

@@ -66,8 +66,12 @@ def fetch(port, path):
         return body if b" 200 " in head else b""
 
 
+class Server6(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 @contextlib.contextmanager
-def host_server(data):
+def host_server(data, kind=http.server.ThreadingHTTPServer, address="127.0.0.1"):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
@@ -78,7 +82,7 @@ def host_server(data):
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = kind((address, 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server.server_address[1]
@@ -97,6 +101,21 @@ def test_download():
         for options in (["--network"], ["--network", "--smp", "2"], ["--network", "--machine", "q35"]):
             out = run("busybox wget -q -O - http://10.0.2.2:%d/ | sha256sum" % port, *options)
             assert out.split()[0] == hashlib.sha256(data).hexdigest(), out
+
+
+def test_ipv6():
+    data = random.Random(3).randbytes(1 << 20)
+    try:
+        host = host_server(data, Server6, "::1")
+        port = host.__enter__()
+    except OSError:
+        print("ipv6: this host has none: skipped")
+        return
+    try: # an address by router advertisement, and a moment until nobody objects to it
+        out = run("until busybox wget -q -O /tmp/d http://[fec0::2]:%d/; do sleep 0.1; done; sha256sum </tmp/d" % port, "--network")
+    finally:
+        host.__exit__(None, None, None)
+    assert out.split()[0] == hashlib.sha256(data).hexdigest(), out
 
 
 def test_refused():
