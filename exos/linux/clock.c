@@ -207,3 +207,40 @@ CALL(clock_nanosleep)
         return clock_read(clock, &used) ? -EINVAL : cpu_sleep(clock, absolute, ns, d);
     return absolute ? sleep_until(to_mono(clock, ns), 0, false) : sleep_until(clock_mono_ns() + ns, d, true);
 }
+
+// ---- adjtimex(2): the clock is nobody's to steer, only to set
+enum { ADJ_SETOFFSET = 0x100, ADJ_NANO = 0x2000, STA_UNSYNC = 0x40, STA_NANO = 0x2000, TIME_ERROR = 5, TICK_US = 10000,
+       MAX_ERROR_US = 16000000, TOLERANCE = 32768000 };
+struct timex_native {
+    u32 modes, pad0;
+    s64 offset, freq, maxerror, esterror;
+    u32 status, pad1;
+    s64 constant, precision, tolerance;
+    struct timeval_native time;
+    s64 tick, unused[14];
+};
+_Static_assert(sizeof(struct timex_native) == 208, "struct timex");
+
+CALL(clock_adjtime)
+{
+    UNUSED;
+    struct timex_native t;
+    if ((s32)a != CLOCK_REALTIME)
+        return clock_read(a, &(u64){0}) ? -EINVAL : -EOPNOTSUPP;
+    if (copy_in(&t, b, sizeof t))
+        return -EFAULT;
+    u64 sub = t.modes & ADJ_NANO ? 1 : 1000;
+    if (t.modes && (!has_capability(CAP_SYS_TIME) || t.modes & ~(ADJ_SETOFFSET | ADJ_NANO)))
+        return -EPERM;
+    if (t.modes & ADJ_SETOFFSET && (u64)t.time.usec >= SECOND / sub)
+        return -EINVAL;
+    if (t.modes & ADJ_SETOFFSET)
+        clock_real_set(clock_real_ns() + t.time.sec * SECOND + t.time.usec * sub);
+    u64 ns = clock_real_ns();
+    t = (struct timex_native){.modes = t.modes, .maxerror = MAX_ERROR_US, .esterror = MAX_ERROR_US,
+                              .status = STA_UNSYNC | (sub == 1 ? STA_NANO : 0), .constant = 2, .precision = 1,
+                              .tolerance = TOLERANCE, .time = {ns / SECOND, ns % SECOND / sub}, .tick = TICK_US};
+    return copy_out(b, &t, sizeof t) ? -EFAULT : TIME_ERROR;
+}
+
+CALL(adjtimex) { UNUSED; return sys_clock_adjtime(CLOCK_REALTIME, a, 0, 0, 0, 0); }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/timex.h>
 
 static long long now(clockid_t c)
 {
@@ -119,6 +120,12 @@ int main(void)
     struct timespec lib;
     TRUE(!clock_gettime(CLOCK_MONOTONIC, &lib) && lib.tv_sec * 1000000000ll + lib.tv_nsec >= a);
     TRUE(time(NULL) >= sec);
+
+    struct timex x = {0};
+    TRUE(syscall(SYS_adjtimex, &x) >= 0 && x.tick == 10000 && x.time.tv_sec >= sec);
+    SHOW(syscall(SYS_adjtimex, BAD));
+    SHOW(syscall(SYS_clock_adjtime, CLOCK_MONOTONIC, &x));
+    SHOW(syscall(SYS_clock_adjtime, 100, &x));
 
     // Processor time passes while working, not while sleeping.
     long long p0 = now(CLOCK_PROCESS_CPUTIME_ID), w0 = now(CLOCK_MONOTONIC);
