@@ -1,4 +1,4 @@
-// Formatted text: %d %i %u %x %o %c %s %p %%, with l/ll/z, width, zero padding, '-', precision for %s.
+// Formatted text: %d %i %u %x %X %o %c %s %p %%, with l/ll/z, width, zero padding, '-', precision for %s.
 #include <stdarg.h>
 #include "core/exos.h"
 #include "core/calls.h"
@@ -21,11 +21,14 @@ static void pad(struct out *o, int n, char c)
         put(o, c);
 }
 
+enum { CAPITALS = 0x100 }; // beside a base
 static int digits(char *buf, u64 v, unsigned base)
 {
+    const char *figures = base & CAPITALS ? "0123456789ABCDEF" : "0123456789abcdef";
     int n = 0;
+    base &= ~CAPITALS;
     do
-        buf[n++] = "0123456789abcdef"[v % base];
+        buf[n++] = figures[v % base];
     while (v /= base);
     return n;
 }
@@ -90,6 +93,7 @@ int vsnprintf(char *buf, size_t size, const char *f, va_list ap)
         }
         case 'u': put_number(&o, wide ? va_arg(ap, u64) : va_arg(ap, u32), false, 10, width, zero, left); break;
         case 'x': put_number(&o, wide ? va_arg(ap, u64) : va_arg(ap, u32), false, 16, width, zero, left); break;
+        case 'X': put_number(&o, wide ? va_arg(ap, u64) : va_arg(ap, u32), false, 16 | CAPITALS, width, zero, left); break;
         case 'o': put_number(&o, wide ? va_arg(ap, u64) : va_arg(ap, u32), false, 8, width, zero, left); break;
         case 'p': put(&o, '0'), put(&o, 'x'), put_number(&o, va_arg(ap, u64), false, 16, width, zero, left); break;
         case 'c': put(&o, (char)va_arg(ap, int)); break;

@@ -25,6 +25,11 @@ s64 mounts_show(struct text *t, const struct ref *r), mountinfo_show(struct text
 s64 maps_show(struct text *t, const struct ref *r), smaps_show(struct text *t, const struct ref *r);
 s64 smaps_rollup_show(struct text *t, const struct ref *r);
 s64 mountstats_show(struct text *t, const struct ref *r);
+// procfs_stack.c: of the TCP/IP stack
+struct sock;
+s64 net_dev_show(struct text *t, const struct ref *r), net_route_show(struct text *t, const struct ref *r);
+s64 net_arp_show(struct text *t, const struct ref *r), net_if_inet6_show(struct text *t, const struct ref *r);
+u32 net_tcp_state(struct sock *s, u32 *tx, u64 *rx);
 void procfs_system(struct dentry *root); // procfs_system.c: meminfo and the like
 void procfs_sys(struct dentry *root);    // procfs_sys.c: /proc/sys
 #endif

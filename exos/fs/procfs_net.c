@@ -43,14 +43,17 @@ static s64 inet_show(struct text *t, u32 domain, u32 type)
                     "tm->when retrnsmt   uid  timeout inode%s\n", tcp ? "" : " ref pointer drops");
     lock_take(&sock_all_lock);
     list_for(it, &sock_all) {
-        const struct sock *s = container_of(it, struct sock, all);
+        struct sock *s = container_of(it, struct sock, all);
         if (s->domain != domain || s->type != type || (tcp ? s->state == SOCK_IDLE : !s->hashed))
             continue;
         text_add(t, tcp ? "%4u: " : "%5u: ", n++);
         address_add(t, &s->name, domain);
         address_add(t, &s->peer_name, domain);
+        u32 tx = 0, state = 0;
         u64 rx = s->state == SOCK_LISTENING ? s->nbacklog : s->queued;
-        text_add(t, "%02X %08X:%08lX 00:00000000 00000000 %5u        0 %lu %u 0000000000000000", tcp_state(s), 0, rx,
+        if (tcp && s->tcp)
+            state = net_tcp_state(s, &tx, &rx);
+        text_add(t, "%02X %08X:%08lX 00:00000000 00000000 %5u        0 %lu %u 0000000000000000", state ? state : tcp_state(s), tx, rx,
                  s->creds.uid, s->ino, s->refs);
         text_add(t, tcp ? " 100 0 0 10 0\n" : " 0\n");
     }
@@ -116,15 +119,10 @@ SHOW(fixed)
 #define FIXED(name, text) {name, S_IFREG | 0444, .show = fixed_show, .arg = text}
 const struct node net_names[NET_COUNT] = {
     FILE(tcp), FILE(tcp6), FILE(udp), FILE(udp6), FILE(unix), FILE(sockstat),
-    FIXED("dev", "Inter-|   Receive                                                |  Transmit\n"
-                 " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
-                 "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n"),
-    FIXED("route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
-                   "                                                       \n"),
-    FIXED("if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n"),
+    {"dev", S_IFREG | 0444, .show = net_dev_show}, {"route", S_IFREG | 0444, .show = net_route_show},
+    {"if_inet6", S_IFREG | 0444, .show = net_if_inet6_show}, {"arp", S_IFREG | 0444, .show = net_arp_show},
     FIXED("ipv6_route", "00000000000000000000000000000001 80 00000000000000000000000000000000 00 "
                         "00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo\n"),
-    FIXED("arp", "IP address       HW type     Flags       HW address            Mask     Device\n"),
     FIXED("raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n"),
     FIXED("raw6", "  sl  local_address                         remote_address                        st tx_queue rx_queue tr "
                   "tm->when retrnsmt   uid  timeout inode ref pointer drops\n"),
