@@ -410,6 +410,10 @@ s64 regular_fallocate(struct file *f, int mode, u64 off, u64 len)
         return -EOPNOTSUPP;
     if (off + len > SIZE_MAX_FILE)
         return -EFBIG;
+    if (!(mode & FALLOC_KEEP_SIZE) && off + len > i->size && off + len > proc_self()->rlim[RLIMIT_FSIZE_].cur) {
+        signal_thread(thread_self(), SIGXFSZ, NULL);
+        return -EFBIG;
+    }
     lock_take(&i->lock);
     if ((zero && (i->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))) ||
         (!(mode & FALLOC_KEEP_SIZE) && (i->seals & F_SEAL_GROW) && off + len > i->size))

@@ -42,6 +42,8 @@ CALL(mincore)
     UNUSED;
     if (a & (PAGE - 1))
         return -EINVAL;
+    if (!b)
+        return 0;
     u64 end = a + PAGE_UP(b);
     if (!user_va(a, end - a) || !area_covered(vm_self(), a, end))
         return -ENOMEM;
