@@ -107,7 +107,7 @@ def normal(stderr):
 
 def shown(data):
     text = data if isinstance(data, str) else data.decode(errors="backslashreplace")
-    if len(text) > 4000:
+    if len(text) > 200000:
         return [f"{len(text)} bytes, sha256 {hashlib.sha256(text.encode()).hexdigest()}"]
     return text.splitlines()
 
