@@ -306,30 +306,33 @@ static INLINE s64 copy_tables(struct batch *b, int level, const struct chunk *fr
 static INLINE void copy_chunk(struct batch *b, const struct xok_pt_op *o, int level, const struct chunk *from,
                               const struct chunk *to)
 {
-    u64 set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS, *s = from->entry, *d = to->entry;
-    u32 before = b->stale;
-    s32 used = 0;
-    for (u32 j = 0; j < from->count; j++, s++, d++) {
+    u64 set = o->pte & MOD_BITS, clear = o->clear & MOD_BITS, *s = from->entry, *d = to->entry, *end = s + from->count;
+    bool alone = b->alone, mine = false;
+    u32 before = b->stale, used = 0;
+    for (u64 va = from->va; s < end; s++, d++, va += span_of(level)) {
         u64 e = *s, old = *d;
         if (!e || (e & XOK_PTE_P && !is_leaf(e, level)))
             continue;
         if (e & XOK_PTE_P) {
-            if (entry_modify(s, set, clear, b->alone)) {
-                stale(b, from->va + j * span_of(level));
-                b->stale_mine = true;
+            if (entry_modify(s, set, clear, alone)) {
+                stale(b, va);
+                mine = true;
             }
-            e = *s;
+            e = alone ? (e & ~clear) | set : *s;
             leaf_refs(e, level, 1);
         }
-        used += !old;
-        if (old & XOK_PTE_P) {
-            old = __atomic_exchange_n(d, e, __ATOMIC_RELAXED);
-            leaf_refs(old, level, -1);
-            stale(b, from->va + j * span_of(level));
-        } else {
+        if (!old) {
+            used++;
             *d = e;
+            continue;
+        }
+        old = __atomic_exchange_n(d, e, __ATOMIC_RELAXED);
+        if (old & XOK_PTE_P) {
+            leaf_refs(old, level, -1);
+            stale(b, va);
         }
     }
+    b->stale_mine |= mine;
     b->shared |= (from->shared || to->shared) && b->stale != before;
     table_used(to->entry, to->count, used);
 }
