@@ -84,19 +84,19 @@ void virtio_config_irq(struct virtio *v, void (*fn)(void *), void *arg)
 }
 
 // ---- PCI ---------------------------------------------------------------------------------------------------
-static u32 pci_get(u32 dev, u32 reg)
+u32 pci_get(u32 dev, u32 reg)
 {
     outl(0xcf8, 1u << 31 | dev << 8 | (reg & 0xfc));
     return inl(0xcfc);
 }
 
-static void pci_set(u32 dev, u32 reg, u32 v)
+void pci_set(u32 dev, u32 reg, u32 v)
 {
     outl(0xcf8, 1u << 31 | dev << 8 | (reg & 0xfc));
     outl(0xcfc, v);
 }
 
-static volatile u8 *pci_bar(u32 dev, u32 bar, u32 offset)
+volatile u8 *pci_bar(u32 dev, u32 bar, u32 offset)
 {
     u32 low = pci_get(dev, 0x10 + bar * 4);
     if (bar > 5 || low & 1)
@@ -169,6 +169,17 @@ static bool mmio_find(struct virtio *v, u32 type, u32 n, u32 vector)
         ioapic_route_virtio(i, vector);
         return true;
     }
+    return false;
+}
+
+bool pci_interrupt(u32 dev, void (*fn)(void *), void *arg)
+{
+    u32 cap = pci_get(dev, 0x34) & 0xfc;
+    for (int n = 0; cap && n < 48; n++, cap = pci_get(dev, cap) >> 8 & 0xfc)
+        if ((pci_get(dev, cap) & 0xff) == 0x11 && msix_route(dev, cap, next_vector)) {
+            irq_register(next_vector++, fn, arg);
+            return true;
+        }
     return false;
 }
 

@@ -33,6 +33,12 @@ struct virtq {
     u64 cookie[VIRTQ_SIZE];
 };
 
+// Functions on PCI bus 0, by device << 3 | function.
+u32 pci_get(u32 dev, u32 reg);
+void pci_set(u32 dev, u32 reg, u32 v);
+volatile u8 *pci_bar(u32 dev, u32 bar, u32 offset); // 16 KiB of it, NULL
+bool pci_interrupt(u32 dev, void (*fn)(void *), void *arg); // entry 0 of its MSI-X table; false: it has none
+
 // Finds the n-th device of a type and negotiates `want` features (VERSION_1 is always asked for and
 // required); routes its interrupt to fn on a vector of its own. False: none, or it refuses.
 bool virtio_find(struct virtio *v, u32 type, u32 n, u64 want, u64 *have, void (*fn)(void *), void *arg);

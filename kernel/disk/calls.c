@@ -192,6 +192,7 @@ struct disk *disk_new(void)
 void disk_init(void)
 {
     virtio_blk_init();
+    nvme_init();
 }
 
 // ---- calls

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [KERNEL IMG[@MACHINE]...]: boots each image under QEMU, counts "ok" and "not ok" lines of the serial log.
+# run.sh [KERNEL IMG[@MACHINE[,nvme]]...]: boots each image under QEMU, counts "ok" and "not ok" lines of the serial log.
 # Without arguments: every test, the hostile ones on the checked kernel, and on q35 too what drives a device.
 # A machine that ends any other way than by the test's own halt is a failure more.
 # MACHINE, CPU, SMP choose the machine; VERBOSE=1 shows the logs.
@@ -10,6 +10,7 @@ if [ $# -eq 0 ]; then
         name=$(basename "$source" .c)
         [[ $name == hello || $name == ubsan ]] || set -- "$@" "build/ktest/$name.img"
         [[ $name == netdev || $name == disk ]] && set -- "$@" "build/ktest/$name.img@q35"
+        [[ $name == disk ]] && set -- "$@" "build/ktest/$name.img@q35,nvme"
     done
 fi
 given=$1
@@ -18,6 +19,7 @@ passed=0 failed=0
 for image in "$@"; do
     machine=${MACHINE:-microvm}
     [[ $image == *@* ]] && machine=${image#*@} image=${image%@*}
+    bus=${machine#*,} machine=${machine%,*}
     name=$(basename "$image" .img)
     kernel=${given:-build/kernel/xok.elf} smp=${SMP:-1}
     [[ -z $given && ( $name == fuzz* || $name == attack ) ]] && kernel=build/kernel/checked.elf
@@ -35,13 +37,14 @@ for image in "$@"; do
     if [[ $name == *disk ]]; then # disk 1 fails: reads of sector 1600, writes of sector 1608
         disks=$(mktemp -d)
         truncate -s 64M "$disks/0" && truncate -s 4M "$disks/1"
-        device=virtio-blk-pci
+        device=virtio-blk-pci told=",werror=report,rerror=report"
+        [[ $bus == nvme ]] && device=nvme,serial=xok told=
         [[ $machine == microvm ]] && device=virtio-blk-device more+=(-global virtio-mmio.force-legacy=false)
         bad="driver=blkdebug,node-name=d1,image.driver=file,image.filename=$disks/1"
         bad+=",inject-error.0.event=none,inject-error.0.iotype=read,inject-error.0.errno=5,inject-error.0.sector=1600"
         bad+=",inject-error.1.event=none,inject-error.1.iotype=write,inject-error.1.errno=5,inject-error.1.sector=1608"
         first=(-blockdev "driver=file,node-name=d0,discard=unmap,filename=$disks/0" -device "$device,drive=d0")
-        second=(-blockdev "$bad" -device "$device,drive=d1,werror=report,rerror=report")
+        second=(-blockdev "$bad" -device "$device,drive=d1$told")
         # QEMU fills microvm's slots from the highest, the kernel looks from the lowest
         [[ $device == virtio-blk-device ]] && more+=("${second[@]}" "${first[@]}") || more+=("${first[@]}" "${second[@]}")
     fi
