@@ -91,7 +91,7 @@ static void show(const struct look *was, const struct look *l)
     double s = was->tsc ? seconds(l->tsc - was->tsc) : seconds(l->tsc);
     printf("up %.1f s, %u processors, %u environments, %lu of %lu MiB free\n\n", seconds(l->tsc), l->cpus, l->envs,
            l->pages[XOK_PAGE_FREE] / 256, XOK_INFO->page_count / 256);
-    printf("CPU  running   slot  idle%%");
+    printf("CPU  running   slot  ready  idle%%");
     for (int k = 0; k < XOK_ENTRY_COUNT - 1; k++)
         printf(" %8s/s", entry_names[k]);
     printf(" switches/s\n");
@@ -100,7 +100,7 @@ static void show(const struct look *was, const struct look *l)
         u64 idle = i->idle_tsc - b->idle_tsc;
         if (!i->env && i->switches == b->switches && was->tsc) // it counts when it wakes
             idle = l->tsc - was->tsc;
-        printf("%3u %8x %6u  %5.1f", c, i->env, i->slot, 100 * seconds(idle) / s);
+        printf("%3u %8x %6u %6u  %5.1f", c, i->env, i->slot, i->runnable, 100 * seconds(idle) / s);
         for (int k = 0; k < XOK_ENTRY_COUNT - 1; k++)
             printf(" %10.0f", (i->entries[k] - b->entries[k]) / s);
         printf(" %10.0f\n", (i->switches - b->switches) / s);

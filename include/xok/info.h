@@ -23,7 +23,7 @@ enum xok_entry_cause { // counts of kernel entries
 struct xok_cpu_info {
     u32 env;        // running environment, 0 when idle
     u32 slot;       // position in the slot vector
-    u32 runnable;   // slots whose environment could run now, the running one included
+    u32 runnable;   // slots whose environment could run now, besides the one that runs
     u32 pad;
     u64 idle_tsc;   // ticks spent halted, before this time
     u64 idle_since; // TSC when it halted, 0 while it works

@@ -61,10 +61,13 @@ static void slots_mark_own(struct env *e, bool runnable)
     for (u32 s = e->slots; s; s = slot_next[(s - 1) >> 16][(s - 1) & 0xffff]) {
         struct cpu *c = &cpus[(s - 1) >> 16];
         u32 pos = (s - 1) & 0xffff;
-        if (runnable)
+        if (runnable) {
             bit_set(c->runnable, c->runnable2, &c->runnable3, pos);
-        else
+            c->info->runnable++;
+        } else {
             bit_clear(c->runnable, c->runnable2, &c->runnable3, pos);
+            c->info->runnable--;
+        }
     }
 }
 
@@ -496,8 +499,10 @@ void slot_give(struct env *e, u32 cpu, u32 pos)
     e->slots = (cpu << 16 | pos) + 1;
     e->slot_count++;
     struct cpu *c = &cpus[cpu];
-    if (e->marked)
+    if (e->marked) {
         bit_set(c->runnable, c->runnable2, &c->runnable3, pos);
+        c->info->runnable++;
+    }
 }
 
 static void slot_take(struct env *e, u32 cpu, u32 pos)
@@ -510,6 +515,7 @@ static void slot_take(struct env *e, u32 cpu, u32 pos)
     struct cpu *c = &cpus[cpu];
     u64 *bits = slot_free_bits[cpu];
     bit_clear(c->runnable, c->runnable2, &c->runnable3, pos);
+    c->info->runnable -= e->marked;
     bit_set(bits, bits + WORDS, bits + WORDS + WORDS2, pos);
     KSLOTS[cpu][pos] = 0;
     quota_refund(e->name, XOK_RES_SLOTS, 1);

@@ -21,6 +21,7 @@ static void life(void)
     u32 me = XOK_INFO->cpu[0].env;
     struct child c = child_new(1, me, once, 5, ~0u);
     EQ(STATE(c.env), XOK_ENV_READY);
+    EQ(XOK_INFO->cpu[0].runnable, 0); // it has no slot, and we run
     EQ(XOK_ENVS[XOK_ENV_INDEX(c.env)].space, XOK_ENVS[XOK_ENV_INDEX(me)].space);
     EQ(XOK_PAGES[XOK_ENVS[1].space].refs, 2);
     EQ(XOK_INFO->env_count, count + 1);

@@ -81,6 +81,39 @@ static void pinger(u64 arg)
     }
 }
 
+// Takes a page away and gives it back, as fast as it can, while the kernel copies to and from it elsewhere.
+static void flapper(u64 ppn)
+{
+    while (!stop) {
+        unmap(SHARED + 64 * PAGE, 1);
+        map(SHARED + 64 * PAGE, ppn, 1, XOK_PTE_W);
+        seen[6]++;
+    }
+    for (;;)
+        xok_sleep(0, 0);
+}
+
+static void copy_races(u32 me)
+{
+    u64 p = page_new(SHARED + 64 * PAGE), copied = 0, faulted = 0, odd = 0;
+    struct xok_regs *regs = (struct xok_regs *)(SHARED + 64 * PAGE + 8);
+    stop = 0, seen[6] = 0;
+    struct child c = child_new(1, me, flapper, p, 1), other = child_new(2, me, worker, 2, ~0u);
+    for (u64 n = 0; n < 300 || (n < 1000000 && (!copied || !faulted)); n++) {
+        s64 r = n & 1 ? xok_entropy((void *)(SHARED + 64 * PAGE), 256) : xok_env_regs(ROOT, other.env, regs, n & 2);
+        copied += r == 0, faulted += r == XOK_E_FAULT;
+        odd += r != 0 && r != XOK_E_FAULT && r != XOK_E_ARG; // random registers may be refused
+    }
+    CHECK(copied && faulted);
+    EQ(odd, 0);
+    stop = 1;
+    while (STATE(c.env) != XOK_ENV_ASLEEP)
+        ;
+    child_free(&c);
+    child_free(&other);
+    page_gone(SHARED + 64 * PAGE, p);
+}
+
 static void test(void)
 {
     u32 me = XOK_INFO->cpu[0].env;
@@ -155,6 +188,8 @@ static void test(void)
     child_free(&s);
     EQ(STATE(t.env), XOK_ENV_FREE);
     unmap(SHARED, 2);
+
+    copy_races(me);
 
     // event and wake across processors: no wake-up is lost
     struct xok_ctl *mine = (struct xok_ctl *)KIT;
