@@ -36,10 +36,10 @@ static void interrupted(void)
     sigaction(SIGALRM, &sa, NULL);
     setitimer(ITIMER_REAL, &v, NULL);
     SHOW(syscall(SYS_nanosleep, &t, &rem));
-    TRUE(rem.tv_sec == 99 && rem.tv_nsec > 0);
+    TRUE(rem.tv_sec > 50 && rem.tv_sec < 100);
     setitimer(ITIMER_REAL, &v, NULL);
     SHOW(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &t, &rem));
-    TRUE(rem.tv_sec == 99);
+    TRUE(rem.tv_sec > 50 && rem.tv_sec < 100);
     clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_sec += 100;
     rem.tv_sec = 7;
@@ -136,10 +136,10 @@ int main(void)
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     TRUE(u.ru_utime.tv_sec * 1000000 + u.ru_utime.tv_usec + u.ru_stime.tv_sec * 1000000 + u.ru_stime.tv_usec > 10000);
-    t = (struct timespec){0, 200000000};
+    t = (struct timespec){1, 0}; // a busy host lends its own time to the machine while it works
     p0 = now(CLOCK_PROCESS_CPUTIME_ID);
     nanosleep(&t, NULL);
-    TRUE(now(CLOCK_PROCESS_CPUTIME_ID) - p0 < 100000000);
+    TRUE(now(CLOCK_PROCESS_CPUTIME_ID) - p0 < 700000000);
     pthread_t thread;
     clockid_t its;
     long long t0 = now(CLOCK_THREAD_CPUTIME_ID);

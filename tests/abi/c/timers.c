@@ -148,7 +148,7 @@ static void posix(void)
     v = (struct itimerspec){{0, 0}, {100, 0}};
     SHOW(syscall(SYS_timer_settime, id2, 0, &v, NULL));
     SHOW(syscall(SYS_timer_gettime, id2, &old));
-    TRUE(old.it_value.tv_sec == 99 || old.it_value.tv_sec == 100);
+    TRUE(old.it_value.tv_sec > 50 && old.it_value.tv_sec <= 100);
     v.it_value.tv_nsec = 1000000000;
     SHOW(syscall(SYS_timer_settime, id2, 0, &v, NULL));
     SHOW(syscall(SYS_timer_settime, id2, 0, BAD, NULL));
