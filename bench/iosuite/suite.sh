@@ -1,5 +1,5 @@
 # The thesis' I/O-intensive suite over a source tree, in a guest: the steps of its eleven that need no compiler.
-# The working directory is a tmpfs. Each line: STEP name microseconds status. Under icount a microsecond is a thousand
+# Stops after the step that STOP names. The working directory is a tmpfs. Each line: STEP name microseconds status. Under icount a microsecond is a thousand
 # instructions.
 tree=redis-7.0.15
 mkdir w && cd w || exit 1
@@ -15,6 +15,7 @@ step() {
     local status=$?
     end=$EPOCHREALTIME
     echo "STEP $name $((${end/./} - ${start/./})) $status"
+    [ "$STOP" = "$name" ] && exit 0
 }
 step cp_archive cp ../tree.tar.gz a.tar.gz
 step gunzip gunzip a.tar.gz

@@ -51,6 +51,23 @@ def parse(text):
     return steps
 
 
+# Steps whose instructions are divided between system and programs: with the one before, which is their base.
+DIVIDED = [("gunzip", "cp_tar"), ("cp_tar", "untar"), ("untar", "cp_r"), ("cp_r", "diff_r"), ("diff_r", "tar_pack"),
+           ("sync", "rm_files"), ("rm_files", "rm_rf")]
+
+
+def split(name, system):
+    """Million instructions of system and programs in each of those steps: runs that end a step later."""
+    sums = {}
+    for stop in sorted({s for pair in DIVIDED for s in pair}, key=[s[0] for s in STEPS].index):
+        say(f"io: {name} up to {stop}")
+        path = os.path.join(BUILD, f"profile.{os.getpid()}")
+        system("/bin/bash", "/b/suite.sh", env={"STOP": stop}, memory="2G", timeout=560, profile=path)
+        sums[stop] = machines.profile_split(path)
+        os.unlink(path)
+    return {step: [(b - a) / 1e6 for a, b in zip(sums[base], sums[step])] for base, step in DIVIDED}
+
+
 def measure(quick):
     guest = machines.Guest("io", stage)
     found = {"linux": [], "xok": []}
@@ -64,6 +81,12 @@ def measure(quick):
                     say(text[-600:])
             except machines.Failed as e:
                 say(str(e))
+    parts = {}
+    for name, system in (("linux", guest.linux), ("xok", guest.xok)) if not quick else ():
+        try:
+            parts[name] = split(name, system)
+        except machines.Failed as e:
+            say(str(e))
     rows = []
     for name, label, kernel_bound in STEPS:
         row = {"name": name, "label": label, "goal": None}
@@ -73,5 +96,6 @@ def measure(quick):
                 row[system] = {"median": values[len(values) // 2], "min": values[0], "max": values[-1]}
         if kernel_bound and "linux" in row:
             row["goal"] = row["linux"]["median"] / 5
+        row["split"] = {s: p[name] for s, p in parts.items() if name in p}
         rows.append(row)
     return {"unit": "million guest instructions per step, tmpfs on both", "about": machines.versions(guest.kernel), "rows": rows}

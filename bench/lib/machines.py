@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import time
 
@@ -77,11 +78,12 @@ class Guest:
         cpio.write(self.initrd, self.root, init)
         run(XOK, "image", "build", self.root, "-o", self.image, stdout=subprocess.DEVNULL)
 
-    def linux(self, *argv, env={}, memory="1G", timeout=600):
+    def linux(self, *argv, env={}, memory="1G", timeout=600, profile=None):
         """Runs a program; returns what it printed and what is known of the machine."""
+        plugin = ["-plugin", f"{os.path.join(TOP, 'build', 'profile.so')},to={profile}"] if profile else []
         words = [COMMAND_LINE] + [f"{k}={v}" for k, v in env.items()] + ["--", "run", *argv]
         start = time.monotonic()
-        done = subprocess.run([QEMU, *FLAGS, "-m", memory, "-serial", "stdio", "-kernel", self.kernel, "-initrd", self.initrd,
+        done = subprocess.run([QEMU, *FLAGS, *plugin, "-m", memory, "-serial", "stdio", "-kernel", self.kernel, "-initrd", self.initrd,
                                "-append", " ".join(words)],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
         text = done.stdout.decode(errors="replace").replace("\r", "")
@@ -90,10 +92,12 @@ class Guest:
             raise Failed(f"Linux: {' '.join(argv)}: {text[-400:]}")
         return text, {"ready_tsc": int(end.group(2)), "host_s": time.monotonic() - start}
 
-    def xok(self, *argv, env={}, memory="1G", timeout=600):
+    def xok(self, *argv, env={}, memory="1G", timeout=600, profile=None):
         stats = os.path.join(BUILD, f"stats.{os.getpid()}.json")
         command = [XOK, "run", "--icount", "--rootfs", self.image, "--cwd", "/tmp", "--memory", memory, "--stats", stats,
                    "--timeout", str(timeout)]
+        if profile:
+            command += ["--profile", profile]
         for k, v in env.items():
             command += ["--env", f"{k}={v}"]
         start = time.monotonic()
@@ -107,6 +111,20 @@ class Guest:
         os.unlink(stats)
         counts["host_s"] = time.monotonic() - start
         return text, counts
+
+
+def profile_split(path):
+    """Instructions of a profile: those of the system (a kernel, or ExOS in its arena) and those of programs."""
+    system = program = 0
+    with open(path, "rb") as f:
+        _, blocks, _, _ = struct.unpack("<4Q", f.read(32))
+        data = f.read(blocks * 24)
+    for address, instructions, runs in struct.iter_unpack("<3Q", data):
+        if address >> 47 or 0x600000000000 <= address < 0x608000000000:
+            system += instructions * runs
+        else:
+            program += instructions * runs
+    return system, program
 
 
 def versions(kernel):

@@ -40,6 +40,17 @@ def counts():
     return tables.markdown(["operation on Xok", "kernel calls", "page faults", "environment switches", "address-space switches"], lines)
 
 
+def split():
+    lines = []
+    for row in load("io")["rows"]:
+        s = row.get("split", {})
+        if len(s) == 2:
+            lines.append([row["label"], *(tables.number(v) for v in (*s["linux"], *s["xok"])),
+                          tables.ratio(s["linux"][0], s["xok"][0])])
+    return tables.markdown(["million instructions", "Linux: kernel", "programs", "Xok: kernel and ExOS", "programs",
+                            "times fewer in the system"], lines)
+
+
 def misses():
     lines = []
     for part, unit in (("micro", "instructions"), ("io", "million instructions"), ("boot", "as the row says")):
@@ -57,7 +68,7 @@ def about():
 
 FULL = {"about": about, "micro": rows_table("micro", "guest instructions per operation"),
         "io": rows_table("io", "million guest instructions"), "boot": rows_table("boot", "boot and size"),
-        "counts": counts, "misses": misses}
+        "counts": counts, "split": split, "misses": misses}
 
 
 def rewrite(path, bodies):
