@@ -24,6 +24,7 @@ def main(arguments):
         print(f"\n{part}: {result['unit']}; {time.monotonic() - start:.0f} s\n")
         print(tables.versus(result["rows"], "operation"), flush=True)
     page.rewrite(os.path.join("docs", "performance.md"), page.FULL)
+    page.rewrite("README.md", page.README)
 
 
 if __name__ == "__main__":

@@ -2,4 +2,4 @@
 """Writes the table between the `bench` markers of README.md from the JSON in docs/performance/."""
 from lib import page
 
-page.rewrite("README.md", {"bench": page.summary})
+page.rewrite("README.md", page.README)
