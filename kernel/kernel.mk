@@ -28,6 +28,7 @@ CHECK_CFLAGS := $(KERNEL_CFLAGS) -w -fsanitize=undefined,bounds -fno-sanitize=al
 CHECK_OBJ := $(patsubst build/kernel/%,build/checked/%,$(KERNEL_OBJ)) build/checked/ubsan.o
 
 build/kernel/checked.elf: $(CHECK_OBJ) kernel/boot/kernel.ld
+	@mkdir -p $(@D)
 	$(LD) -static -nostdlib -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
 		-T kernel/boot/kernel.ld -o $@ $(CHECK_OBJ)
 

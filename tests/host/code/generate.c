@@ -64,7 +64,8 @@ static u64 mix(u64 a, u64 b, u64 c, u64 d, u64 e)
 static u64 fill(u64 at, u64 len, u64 with, u64 d, u64 e)
 {
     (void)d, (void)e;
-    memset((void *)at, with, len);
+    if (len) // no memory may be at NULL
+        memset((void *)at, with, len);
     return with + len;
 }
 static u64 count_zeros(u64 a, u64 at, u64 len, u64 d, u64 e)
@@ -267,7 +268,7 @@ void generate(struct generated *out, struct bytes *b)
     out->source = (struct code_source){out->insns, g.n, out->rodata, sizeof out->rodata};
 }
 
-bool generate_and_run(struct arena *a, const u8 *data, size_t size)
+bool generate_and_run(struct arena *a, const u8 *data, size_t size, struct code_result *result)
 {
     static struct generated g;
     struct bytes b = {data, size};
@@ -282,6 +283,6 @@ bool generate_and_run(struct arena *a, const u8 *data, size_t size)
             a->slot[k][n] = a->slot[k][ARENA_ROOM - 80 + n] = take(&b) ^ n * 37;
         regions[k] = (struct code_region){arena_region(a, k, g.len[k], g.high), g.len[k]};
     }
-    arena_both(a, &program, &g.abi, &g.source, regions, g.abi.region_count, g.fuel);
+    *result = arena_both(a, &program, &g.abi, &g.source, regions, g.abi.region_count, g.fuel);
     return true;
 }

@@ -17,6 +17,6 @@ struct generated {
     bool high;
 };
 void generate(struct generated *g, struct bytes *b);
-// Generates, loads, and if accepted runs on both machines. True if it was accepted.
-bool generate_and_run(struct arena *a, const u8 *data, size_t size);
+// Generates, loads, and if accepted runs on both machines. True if it was accepted, with how it ended.
+bool generate_and_run(struct arena *a, const u8 *data, size_t size, struct code_result *result);
 #endif
