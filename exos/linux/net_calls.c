@@ -45,6 +45,8 @@ static s64 kind_check(u64 domain, u64 type, u64 *protocol)
     }
     if (domain != AF_INET && domain != AF_INET6)
         return -EAFNOSUPPORT;
+    if (t == SOCK_DGRAM && *protocol == (domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+        return 0;
     u32 want = t == SOCK_STREAM ? IPPROTO_TCP : t == SOCK_DGRAM ? IPPROTO_UDP : 0;
     if (!want)
         return t == SOCK_RAW ? -EPERM : -ESOCKTNOSUPPORT;

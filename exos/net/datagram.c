@@ -53,6 +53,8 @@ void datagram_collect(struct sock *s)
 s64 datagram_bind(struct sock *s)
 {
     struct ip local = ip_of(&s->name);
+    if (is_ping(s))
+        return s->udp ? 0 : ping_bind(s);
     if (s->type != SOCK_DGRAM || s->domain == AF_UNIX || s->udp || ip_loopback(&local))
         return 0;
     struct udp *u = heap_alloc(sizeof *u);
@@ -88,6 +90,8 @@ void datagram_release(struct sock *s)
     struct udp *u = s->udp;
     if (!u)
         return;
+    if (is_ping(s))
+        ping_release(s);
     stack_take();
     udp_unbind(u);
     s->udp = NULL;
@@ -97,23 +101,20 @@ void datagram_release(struct sock *s)
     heap_free(u);
 }
 
-// The socket has a name and an endpoint already.
-s64 datagram_send(struct sock *s, struct message *m, const struct address *to)
+s64 datagram_gather(struct message *m, struct refq *q)
 {
-    struct refq q = {0};
-    struct ip ip = ip_of(to);
-    s64 r = m->len > 65507 ? -EMSGSIZE : 0;
+    s64 r = 0;
     stack_take();
     for (u32 left = m->len; !r && left;) {
         u32 k = left;
         u8 *p = frag_take(&stack, &k);
-        if (!p || !refq_put(&stack, &q, p, k))
+        if (!p || !refq_put(&stack, q, p, k))
             r = -ENOBUFS;
         left -= k;
     }
     stack_drop();
     u64 n = 0, off = 0;
-    for (struct netref *x = q.first; !r && x; x = x->next) {
+    for (struct netref *x = q->first; !r && x; x = x->next) {
         for (u32 done = 0; !r && done < x->len;) {
             u64 k = MIN(m->v[n].len - off, (u64)(x->len - done));
             r = copy_in(x->data + done, m->v[n].base + off, k);
@@ -122,6 +123,15 @@ s64 datagram_send(struct sock *s, struct message *m, const struct address *to)
                 n++, off = 0;
         }
     }
+    return r;
+}
+
+// The socket has a name and an endpoint already.
+s64 datagram_send(struct sock *s, struct message *m, const struct address *to)
+{
+    struct refq q = {0};
+    struct ip ip = ip_of(to);
+    s64 r = m->len > 65507 ? -EMSGSIZE : datagram_gather(m, &q);
     stack_take();
     if (!r && s->udp) {
         s->udp->broadcast = s->options >> 6 & 1; // SO_BROADCAST

@@ -132,6 +132,7 @@ void stack_start(void)
     stack.accept_event = on_accept;
     stack.udp_receive = udp_arrived;
     stack.udp_failed = udp_told;
+    stack.icmp_echo_reply = ping_arrived;
     stack.wake_earlier = wake_earlier;
     if (!net_init(&stack))
         panic("no memory for the network");

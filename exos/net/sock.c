@@ -416,6 +416,8 @@ static s64 message_send(struct sock *s, struct message *m, bool block)
         return r;
     }
     const struct address *dest = m->name && m->name->len ? m->name : s->peer_name.len > 2 ? &s->peer_name : NULL;
+    if (is_ping(s))
+        return !dest ? -EDESTADDRREQ : dest->len < 16 || dest->family != s->domain ? -EINVAL : ping_send(s, m, dest);
     if (s->domain != AF_UNIX && dest && dest->len >= 16 && dest->family == s->domain && inet_elsewhere(dest)) {
         r = inet_name_any(s);
         return r ? r : datagram_send(s, m, dest);

@@ -9,7 +9,7 @@
 
 enum { AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, AF_NETLINK = 16 };
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3, SOCK_SEQPACKET = 5, SOCK_TYPE = 15 };
-enum { IPPROTO_ICMP = 1, IPPROTO_TCP = 6, IPPROTO_UDP = 17 };
+enum { IPPROTO_ICMP = 1, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_ICMPV6 = 58 };
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_CTRUNC = 8, MSG_TRUNC = 0x20, MSG_DONTWAIT = 0x40, MSG_EOR = 0x80,
        MSG_WAITALL = 0x100, MSG_ERRQUEUE = 0x2000, MSG_NOSIGNAL = 0x4000, MSG_MORE = 0x8000, MSG_WAITFORONE = 0x10000,
        MSG_CMSG_CLOEXEC = 0x40000000 };
@@ -133,6 +133,9 @@ struct creds creds_now(void);
 
 // remote.c, datagram.c: through the TCP/IP stack
 struct ip;
+struct refq;
+struct net;
+struct rx;
 struct ip ip_of(const struct address *a);
 u16 port_of(const struct address *a);
 void address_of(struct address *a, u32 domain, const struct ip *ip, u16 port);
@@ -157,9 +160,16 @@ s64 datagram_bind(struct sock *s);              // s has a name
 void datagram_connect(struct sock *s, const struct address *to); // NULL: from anybody again
 void datagram_release(struct sock *s);
 s64 datagram_send(struct sock *s, struct message *m, const struct address *to);
+s64 datagram_gather(struct message *m, struct refq *q); // the program's bytes; on failure too, q is the caller's
 void datagram_collect(struct sock *s);          // s->lock held
 void udp_arrived(void *owner, const struct ip *from, u16 port, const struct ip *to, const u8 *p, u32 len);
 void udp_told(void *owner, s32 err);
+// ping.c
+bool is_ping(const struct sock *s);
+s64 ping_bind(struct sock *s);
+void ping_release(struct sock *s);
+s64 ping_send(struct sock *s, struct message *m, const struct address *to);
+void ping_arrived(struct net *net, const struct rx *x);
 bool inet_elsewhere(const struct address *a);   // not an address of this machine
 s64 inet_name_any(struct sock *s);              // any address, a port, and an endpoint in the stack
 #endif

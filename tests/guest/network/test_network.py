@@ -14,7 +14,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 XOK = [os.path.join(TOP, "build/xok"), "run"]
-LIMIT = 60
+LIMIT = 120
 
 
 def free_port(kind=socket.SOCK_STREAM):
