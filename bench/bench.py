@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""bench.py [--quick] [micro|io|boot]...: Linux beside Xok; JSON goes to docs/performance/, tables to docs/performance.md."""
+"""bench.py [--quick] [micro|io|boot]...: Linux beside Xok.
+
+JSON goes to docs/performance/, tables to docs/performance.md and README.md; with --quick, which repeats less and
+leaves out what takes long, only to build/bench/quick/.
+"""
 import json
 import os
 import sys
@@ -14,17 +18,19 @@ PARTS = {"micro": micro.measure, "io": io.measure, "boot": boot.measure}
 def main(arguments):
     quick = "--quick" in arguments
     parts = [a for a in arguments if not a.startswith("-")] or list(PARTS)
-    os.makedirs(OUT, exist_ok=True)
+    out = os.path.join(machines.BUILD, "quick") if quick else OUT
+    os.makedirs(out, exist_ok=True)
     for part in parts:
         start = time.monotonic()
         result = PARTS[part](quick)
-        with open(os.path.join(OUT, part + ".json"), "w") as f:
+        with open(os.path.join(out, part + ".json"), "w") as f:
             json.dump(result, f, indent=1)
             f.write("\n")
         print(f"\n{part}: {result['unit']}; {time.monotonic() - start:.0f} s\n")
         print(tables.versus(result["rows"], "operation"), flush=True)
-    page.rewrite(os.path.join("docs", "performance.md"), page.FULL)
-    page.rewrite("README.md", page.README)
+    if not quick:
+        page.rewrite(os.path.join("docs", "performance.md"), page.FULL)
+        page.rewrite("README.md", page.README)
 
 
 if __name__ == "__main__":
