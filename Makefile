@@ -63,7 +63,7 @@ test-built: all $(HOST_TESTS) $(SUITE_DEPS)
 
 run: deps
 	@$(MAKE) --no-print-directory all
-	@$(B)/xok run -- /bin/bash -l
+	@$(B)/xok run --network -- /bin/bash -l
 
 # ---- sources
 FORMATTED := $(wildcard tools/xok/*.[ch] exos/fs/rootimg.[ch] exos/core/control.h tests/host/rootimg_test.c)
