@@ -31,6 +31,7 @@ def main(arguments):
     if not quick:
         page.rewrite(os.path.join("docs", "performance.md"), page.FULL)
         page.rewrite("README.md", page.README)
+        page.plots()
 
 
 if __name__ == "__main__":

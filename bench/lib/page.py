@@ -2,7 +2,7 @@
 import json
 import os
 
-from lib import machines, tables
+from lib import machines, plot, tables
 
 # What the README shows.
 SUMMARY = {"micro": ["getpid", "read1_file", "read4k_file", "stat", "open_close", "sig_deliver", "mmap_touch_munmap_4k",
@@ -69,6 +69,13 @@ def about():
 FULL = {"about": about, "micro": rows_table("micro", "guest instructions per operation"),
         "io": rows_table("io", "million guest instructions"), "boot": rows_table("boot", "boot and size"),
         "counts": counts, "split": split, "misses": misses}
+
+
+def plots():
+    for part, title in (("micro", "Operations: guest instructions on Linux over those on Xok"),
+                        ("io", "Steps of the I/O suite: the same")):
+        with open(os.path.join(machines.TOP, "docs", "performance", part + ".svg"), "w") as f:
+            f.write(plot.bars(title, load(part)["rows"]))
 
 
 README = {"bench": summary}

@@ -3,9 +3,10 @@
 import os
 import sys
 import unittest
+from xml.etree import ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "bench"))
-from lib import cpio, micro, tables  # noqa: E402
+from lib import cpio, micro, plot, tables  # noqa: E402
 
 
 def row(linux, xok, goal=None):
@@ -48,6 +49,10 @@ class Tables(unittest.TestCase):
 
     def test_rows_are_named_once(self):
         self.assertEqual(len({r[1] for r in micro.ROWS}), len(micro.ROWS))
+
+    def test_plot_is_xml_with_a_bar_a_measured_row(self):
+        svg = ElementTree.fromstring(plot.bars("a < b", [row(10, 5), row(10, None), row(4, 8)]))
+        self.assertEqual(len(svg.findall("{http://www.w3.org/2000/svg}rect")), 3)
 
     def test_cpio(self):
         path = "/tmp/bench_cpio_test.%d" % os.getpid()
