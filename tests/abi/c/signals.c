@@ -232,6 +232,7 @@ static void stops(void)
     pid_t p = fork();
     if (!p) {
         raise(SIGSTOP);
+        usleep(300000); // the parent asks for the continuation first
         _exit(3);
     }
     SHOW(waitpid(p, &status, WUNTRACED) == p);
