@@ -5,9 +5,35 @@
 
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11 };
 
+enum { PATIENCE = 2000 }; // milliseconds that an ended process has to give its memory back
+
+// Out of memory: whoever has most is ended, but not the first process, with which all would end. True if
+// that is somebody else, or somebody is on the way out: the page may be there now.
+static bool memory_wait(void)
+{
+    struct proc *most = NULL;
+    bool leaving = false;
+    lock_take(&proc_lock);
+    list_for(it, &proc_all) {
+        struct proc *p = container_of(it, struct proc, all_link);
+        if (p->pid == 1 || p->state == PROC_ZOMBIE || p->ending || !p->vm)
+            continue;
+        leaving |= p->group_exit || p->sigpend >> (SIGKILL - 1) & 1;
+        if (!most || vm_rss_pages(p->vm) > vm_rss_pages(most->vm))
+            most = p;
+    }
+    bool other = most && most != proc_self();
+    if (other && !leaving)
+        signal_proc(most, SIGKILL, NULL);
+    lock_drop(&proc_lock);
+    if (other || leaving)
+        thread_sleep(clock_mono_ns() + 1000000, false);
+    return (other || leaving) && !(thread_self()->pending & THREAD_KILL);
+}
+
 static void fault_signal(struct uregs *r, u64 addr, int why)
 {
-    if (why == VM_NOMEM) // as Linux's out-of-memory killer
+    if (why == VM_NOMEM)
         signal_fault(r, SIGKILL, 0, addr);
     else if (why == VM_BUS)
         signal_fault(r, SIGBUS, 2 /* BUS_ADRERR */, addr);
@@ -18,6 +44,8 @@ static void fault_signal(struct uregs *r, u64 addr, int why)
 void fault_program(struct uregs *r, u64 addr, u64 error)
 {
     int why = vm_fault(proc_self()->vm, addr, error);
+    for (int i = 0; why == VM_NOMEM && i < PATIENCE && memory_wait(); i++)
+        why = vm_fault(proc_self()->vm, addr, error);
     if (!why)
         return;
     struct thread *t = thread_self();

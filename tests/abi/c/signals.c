@@ -228,12 +228,12 @@ static void interrupted(void)
 
 static void stops(void)
 {
-    int status;
-    pid_t p = fork();
+    int status, go[2]; // the child must not be gone before its going on has been told
+    char c;
+    pid_t p = pipe(go) ? -1 : fork();
     if (!p) {
         raise(SIGSTOP);
-        usleep(300000); // the parent asks for the continuation first
-        _exit(3);
+        _exit(read(go[0], &c, 1) == 1 ? 3 : 4);
     }
     SHOW(waitpid(p, &status, WUNTRACED) == p);
     printf("%x\n", status);
@@ -241,6 +241,7 @@ static void stops(void)
     kill(p, SIGCONT);
     SHOW(waitpid(p, &status, WCONTINUED) == p);
     printf("%x\n", status);
+    SHOW(write(go[1], "g", 1));
     SHOW(waitpid(p, &status, 0) == p);
     printf("%x\n", status);
     SHOW(waitpid(p, &status, 0));
