@@ -52,7 +52,8 @@ static bool kvm_usable(void)
     return fd >= 0;
 }
 
-// TCG runs a `rep movsb` a byte at a time, and the C library prefers it where ERMS says that it is fast.
+// TCG runs a `rep movsb` a byte at a time, and the C library prefers it where ERMS says that it is
+// fast.
 #define TCG_CPU "max,-erms,-fsrm,-la57"
 
 static void add_machine(struct command *c, const struct run *run, bool kvm)
@@ -75,7 +76,8 @@ static void add_machine(struct command *c, const struct run *run, bool kvm)
         add2(c, "-seed", format("1"));
     }
     if (run->profile)
-        add2(c, "-plugin", format("%s,to=%s", path_join(program_dir(), "profile.so"), run->profile));
+        add2(c, "-plugin",
+             format("%s,to=%s", path_join(program_dir(), "profile.so"), run->profile));
     if (run->gdb) {
         add2(c, "-gdb", format("tcp:127.0.0.1:1234"));
         add(c, "-S");
@@ -90,11 +92,13 @@ static void add_network(struct command *c, const struct run *run)
 {
     if (!run->network && !run->tap && !run->publish_count)
         return;
-    char *net = run->tap ? format("tap,id=net,script=no,downscript=no,ifname=%s", run->tap) : format("user,id=net");
+    char *net = run->tap ? format("tap,id=net,script=no,downscript=no,ifname=%s", run->tap)
+                         : format("user,id=net");
     for (u32 i = 0; i < run->publish_count; i++)
         net = format("%s,hostfwd=%s", net, run->publish[i]);
     add2(c, "-netdev", net);
-    add2(c, "-device", format("virtio-net-%s,netdev=net", strcmp(run->machine, "microvm") ? "pci" : "device"));
+    add2(c, "-device",
+         format("virtio-net-%s,netdev=net", strcmp(run->machine, "microvm") ? "pci" : "device"));
 }
 
 static void add_ports(struct command *c, const int *fds)

@@ -1,4 +1,5 @@
-// `xok profile FILE [PROGRAM...]`: where the instructions of a run went, by system part and function.
+// `xok profile FILE [PROGRAM...]`: where the instructions of a run went, by system part and
+// function.
 #define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
@@ -12,12 +13,12 @@
 #include "../profile/profile.h"
 #include "xok.h"
 
-static const char usage[] =
-    "usage: xok profile FILE [--lines N] [--addresses] [PROGRAM...]\n"
-    "  FILE       what xok run --profile FILE left\n"
-    "  PROGRAM    ELF files at fixed addresses whose symbols to use beside the kernel's and ExOS's\n"
-    "  --lines N  functions shown (default 40)\n"
-    "  --addresses  blocks instead of functions\n";
+static const char usage[] = "usage: xok profile FILE [--lines N] [--addresses] [PROGRAM...]\n"
+                            "  FILE       what xok run --profile FILE left\n"
+                            "  PROGRAM    ELF files at fixed addresses whose symbols to use beside "
+                            "the kernel's and ExOS's\n"
+                            "  --lines N  functions shown (default 40)\n"
+                            "  --addresses  blocks instead of functions\n";
 
 struct symbol {
     u64 start, end;
@@ -71,7 +72,8 @@ static void symbols_read(struct table *t, const char *path, const char *part)
         const char *names = file + sh[sh[i].sh_link].sh_offset;
         for (size_t k = 0; k < sh[i].sh_size / sizeof *sym; k++) {
             int type = ELF64_ST_TYPE(sym[k].st_info);
-            bool code = sym[k].st_shndx < e->e_shnum && sh[sym[k].st_shndx].sh_flags & SHF_EXECINSTR;
+            bool code =
+                sym[k].st_shndx < e->e_shnum && sh[sym[k].st_shndx].sh_flags & SHF_EXECINSTR;
             if (code && (type == STT_FUNC || type == STT_NOTYPE) && names[sym[k].st_name])
                 table_add(t, (struct symbol){sym[k].st_value, sym[k].st_value + sym[k].st_size,
                                              names + sym[k].st_name, part, 0});
@@ -82,7 +84,9 @@ static void symbols_read(struct table *t, const char *path, const char *part)
 static int by_address(const void *a, const void *b)
 {
     const struct symbol *x = a, *y = b;
-    return x->start != y->start ? (x->start < y->start ? -1 : 1) : x->end < y->end ? -1 : x->end > y->end;
+    return x->start != y->start ? (x->start < y->start ? -1 : 1)
+           : x->end < y->end    ? -1
+                                : x->end > y->end;
 }
 
 static int by_cost(const void *a, const void *b)
@@ -93,7 +97,9 @@ static int by_cost(const void *a, const void *b)
 
 static const char *part_of(u64 address)
 {
-    return address >> 47 ? "kernel" : address >= 0x600000000000 && address < 0x608000000000 ? "exos" : "program";
+    return address >> 47                                           ? "kernel"
+           : address >= 0x600000000000 && address < 0x608000000000 ? "exos"
+                                                                   : "program";
 }
 
 static struct symbol *find(struct table *t, u64 address)
@@ -155,8 +161,11 @@ int command_profile(int argc, char **argv)
         for (int k = 0; k < 3; k++)
             part[k] += strcmp(part_of(b->address), parts[k]) ? 0 : cost;
         if (addresses || !s)
-            table_add(&rest, (struct symbol){b->address, b->address, format("%lx %s+%lx: %lu x %lu", b->address, s ? s->name : "?",
-                      s ? b->address - s->start : 0, b->runs, b->instructions), part_of(b->address), cost});
+            table_add(&rest, (struct symbol){
+                                 b->address, b->address,
+                                 format("%lx %s+%lx: %lu x %lu", b->address, s ? s->name : "?",
+                                        s ? b->address - s->start : 0, b->runs, b->instructions),
+                                 part_of(b->address), cost});
         else
             s->instructions += cost;
     }

@@ -23,7 +23,8 @@ char *publish_parse(const char *text)
     const char *host = last;
     while (host > text && host[-1] != ':')
         host--;
-    size_t guest_len = (suffix ? (size_t)(suffix - text) : strlen(text)) - (size_t)(last + 1 - text);
+    size_t guest_len =
+        (suffix ? (size_t)(suffix - text) : strlen(text)) - (size_t)(last + 1 - text);
     if (!port_ok(host, (size_t)(last - host)) || !port_ok(last + 1, guest_len))
         return NULL;
     char *addr = host > text ? format("%.*s", (int)(host - 1 - text), text) : format("127.0.0.1");

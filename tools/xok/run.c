@@ -86,8 +86,8 @@ static const char **text_option(struct run *run, const char *name)
     const struct {
         const char *name;
         const char **value;
-    } options[] = {{"rootfs", &run->rootfs}, {"cwd", &run->cwd},         {"user", &run->user},
-                   {"stats", &run->stats},   {"machine", &run->machine}, {"cpu", &run->cpu},
+    } options[] = {{"rootfs", &run->rootfs},   {"cwd", &run->cwd},         {"user", &run->user},
+                   {"stats", &run->stats},     {"machine", &run->machine}, {"cpu", &run->cpu},
                    {"profile", &run->profile}, {"tap", &run->tap}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (!strcmp(name, options[i].name))
@@ -117,8 +117,8 @@ static void value_option(struct run *run, const char *name, const char *value)
 
 static bool takes_value(struct run *run, const char *name)
 {
-    return text_option(run, name) || !strcmp(name, "env") || !strcmp(name, "publish") || !strcmp(name, "memory") ||
-           !strcmp(name, "smp") || !strcmp(name, "timeout");
+    return text_option(run, name) || !strcmp(name, "env") || !strcmp(name, "publish") ||
+           !strcmp(name, "memory") || !strcmp(name, "smp") || !strcmp(name, "timeout");
 }
 
 static void parse(struct run *run, int argc, char **argv)

@@ -18,9 +18,9 @@ struct run {
     u64 memory;       // bytes
     u64 smp, timeout; // timeout: seconds, 0 none
     bool strace, verbose, gdb, icount;
-    bool network;     // a card with a network behind it
-    const char *tap;  // the host's interface that it is; NULL: QEMU's user network
-    char **publish;   // ports, as QEMU wants them
+    bool network;    // a card with a network behind it
+    const char *tap; // the host's interface that it is; NULL: QEMU's user network
+    char **publish;  // ports, as QEMU wants them
     u32 publish_count;
     char **env;
     u32 env_count;
@@ -40,7 +40,8 @@ void env_defaults(struct run *run, const struct identity *id, bool terminal);
 const char *env_get(const struct run *run, const char *name); // NULL if not set
 
 // publish.c
-char *publish_parse(const char *text); // [ADDR:]HOSTPORT:PORT[/udp] as QEMU wants it; NULL: malformed
+char *
+publish_parse(const char *text); // [ADDR:]HOSTPORT:PORT[/udp] as QEMU wants it; NULL: malformed
 
 // machine.c
 struct machine {
