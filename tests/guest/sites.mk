@@ -1,0 +1,1 @@
+SUITES += tests/guest/sites/test_sites.py
