@@ -136,60 +136,17 @@ int_work:
         SAVE_SYSCALL_LOSS
         jmp     exit_work
 
-// ---- a jump from a patched site's stub: rcx is the return address ----------------------------------------
-        .globl  jump_entry
-jump_entry:
-        mov     %rsp, %r11
-        mov     %gs:T_REGS, %rsp
-        SAVE_ARGS
-        mov     %rcx, REGS_RIP(%rsp)
-        mov     %r11, REGS_RSP(%rsp)
-        pushf
-        pop     %rcx
-        mov     %rcx, REGS_RFLAGS(%rsp)
-        mov     %eax, %eax
-        mov     %rax, REGS_ORIG_RAX(%rsp)
-        cld
-        cmp     $LINUX_CALLS, %eax
-        jae     1f
-        lea     linux_fast(%rip), %r11
-        mov     %r10, %rcx
-        incq    linux_direct(%rip)
-        call    *(%r11,%rax,8)
-jump_return:
-        cmpl    $0, %gs:T_PENDING
-        jne     jump_work
-        LOAD_ARGS
-        mov     REGS_RIP(%rsp), %rcx
-        mov     REGS_RFLAGS(%rsp), %r11
-        push    %r11
-        popf
-        mov     REGS_RSP(%rsp), %rsp
-        jmp     *%rcx
-jump_return_end:
-1:      lea     jump_return(%rip), %r11
-        push    %r11
-
-// A call by the long way: every register in its place. On the stack: where the short way would go back to.
+// A call by the long way: every register in its place. The stack holds where the short way would go back to.
         .globl  linux_full
 linux_full:
         pop     %rcx
         SAVE_KEPT
-        lea     int_return(%rip), %r11
-        cmp     %r11, %rcx
-        jne     1f
         mov     %gs:T_EXC, %rcx
         SAVE_PLACE %rcx
-1:      SAVE_SYSCALL_LOSS
+        SAVE_SYSCALL_LOSS
         mov     %rsp, %rdi
         call    linux_call
         jmp     exit_full
-
-jump_work:
-        SAVE_KEPT
-        mov     %rax, REGS_RAX(%rsp)
-        SAVE_SYSCALL_LOSS
-        jmp     exit_work
 
 // ---- a syscall instruction that the kernel sent back --------------------------------------------------------
         .globl  bounce_entry
@@ -359,7 +316,6 @@ notify_entry:
         mov     16+FRAME_RIP(%rsp), %rax
         AGAIN   int_return, int_return_end
         AGAIN   leaf_return, leaf_return_end
-        AGAIN   jump_return, jump_return_end
         AGAIN   exit_full, exit_full_end
         AGAIN   fault_return, fault_return_end
         jmp     1f

@@ -3,7 +3,7 @@
 #define EXOS_THREAD_H
 #include "core/exos.h"
 extern const char uidt[], exos_text_begin[], exos_text_end[], exos_end[];
-extern void bounce_entry(void), jump_entry(void), fault_entry(void), notify_entry(void), thread_first(void);
+extern void bounce_entry(void), fault_entry(void), notify_entry(void), thread_first(void);
 extern const char uaccess_begin[], uaccess_end[], uaccess_fail[];
 extern struct thread *keeper;          // the family's first thread: timers and console, core/keeper.c
 s64 thread_bind(struct thread *t, u32 env); // env_setup with ExOS's entry points
