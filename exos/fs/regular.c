@@ -179,22 +179,19 @@ u64 text_patched(struct file *f, u64 index)
     return ppn;
 }
 
-u64 text_patch(struct file *f, u64 index, u64 ppn)
+void text_patch(struct file *f, u64 index, u64 old, u64 new)
 {
     struct inode *i = f->inode;
     struct extra *x = i && f->ops == &regular_ops ? inode_extra(i) : NULL;
     if (!x)
-        return 0;
+        return;
     lock_take(&i->map_lock);
-    u64 holds = tree_get(x->patched, index);
-    if (!holds && tree_set(&x->patched, index, ppn)) {
-        page_ref(ppn); // the tree's
-        holds = ppn;
+    if (tree_get(x->patched, index) == old && tree_set(&x->patched, index, new)) {
+        page_ref(new);
+        if (old)
+            page_put(old);
     }
-    if (holds)
-        page_ref(holds);
     lock_drop(&i->map_lock);
-    return holds;
 }
 
 static void written(struct inode *i)

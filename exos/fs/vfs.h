@@ -268,7 +268,7 @@ s64 regular_fallocate(struct file *f, int mode, u64 off, u64 len);
 // the first ppn, the others follow. 0: ask for each by itself.
 u64 file_run(struct file *f, u64 index, u64 n);
 u64 text_patched(struct file *f, u64 index);            // ppn with a reference; 0: no site was patched there
-u64 text_patch(struct file *f, u64 index, u64 ppn);     // offers a copy; which one holds (with a reference), 0: none
+void text_patch(struct file *f, u64 index, u64 old, u64 new); // a newer version, unless old (0: none) is the newest no more
 
 // lower.c: the root image
 void lower_start(const void *image, u64 size);
