@@ -104,7 +104,7 @@ static int fault_file(struct vm *vm, struct area *a, u64 va, bool write)
     s64 err = 0;
     u64 index = a->index + (va - a->start) / PAGE;
     bool text = !shared && !write && (a->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC;
-    u64 usual = prot_bits(a->prot);
+    u64 usual = prot_bits(a->prot) | (text ? PTE_TEXT : 0);
     if (!shared && !write &&
         fault_around(vm, a, va, (usual & XOK_PTE_W ? (usual & ~XOK_PTE_W) | PTE_COW : usual) | XOK_PTE_A, text))
         return 0;
@@ -113,7 +113,7 @@ static int fault_file(struct vm *vm, struct area *a, u64 va, bool write)
         ppn = a->file->ops->page(a->file, index, write && shared, &err);
     if (!ppn)
         return err == -ENOMEM ? VM_NOMEM : VM_BUS;
-    u64 bits = prot_bits(a->prot);
+    u64 bits = usual;
     if (!shared && write) {
         u64 copy = page_get();
         if (!copy) {

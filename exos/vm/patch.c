@@ -39,7 +39,7 @@ static bool patch_locked(struct vm *vm, u64 site)
     s64 err;
     u64 newest = a->file ? text_patched(a->file, index) : 0;
     u64 content = a->file ? a->file->ops->page(a->file, index, false, &err) : 0;
-    bool text = ppn == content || ppn == newest; // not the program's own, changed copy
+    bool text = ppn == content || pte & PTE_TEXT; // not the program's own, changed copy
     u64 from = text && newest ? newest : ppn, map = newest;
     if (!(text && newest && site_bytes(newest, offset) == INT_0X7E)) {
         map = version_new(from, offset);
@@ -52,7 +52,7 @@ static bool patch_locked(struct vm *vm, u64 site)
         page_put(content);
     if (!map)
         return false;
-    if (pte_put(va, map * PAGE | (pte & (XOK_PTE_P | XOK_PTE_U | XOK_PTE_NX | XOK_PTE_A)) | PTE_COW)) {
+    if (pte_put(va, map * PAGE | (pte & (XOK_PTE_P | XOK_PTE_U | XOK_PTE_NX | XOK_PTE_A | PTE_TEXT)) | PTE_COW)) {
         page_put(map);
         return false;
     }

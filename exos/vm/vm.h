@@ -23,6 +23,7 @@
 #define AREA_STACK 0x20000000u // ours: [stack]
 #define AREA_HEAP 0x10000000u  // ours: [heap]
 
+#define PTE_TEXT 0x800ul // software bit: the page is a file's text, perhaps an older version (patch.c), not a changed copy
 #define PTE_HELD 0x400ul // software bit of an absent entry: it holds a page (mprotect PROT_NONE)
 #define STUB_GAP 0x10000ul // bytes left free behind a mapped image for system-call stubs
 #define PTE_COW 0x200ul // software bit: write means copy (or take over, if nobody else has the page)

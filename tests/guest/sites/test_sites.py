@@ -36,7 +36,8 @@ for smp in "1", "4":
 loop = "i=0; while [ $i -lt 30 ]; do /bin/true; i=$((i+1)); done"
 p, s = run("--", "/bin/bash", "-c", loop)
 p2, s2 = run("--", "/bin/bash", "-c", loop.replace("30", "60"))
-check("30 more processes of the same text bounce no more", s2["linux_calls_bounced"] - s["linux_calls_bounced"] < 30, s, s2)
+# A child of bash begins with bash's own, older version of a page: once where only children call.
+check("30 more processes of the same text bounce once each at most", s2["linux_calls_bounced"] - s["linux_calls_bounced"] <= 30, s, s2)
 check("but make their calls", s2["linux_calls_direct"] - s["linux_calls_direct"] > 300, s, s2)
 
 # Under --strace no site is patched: everything bounces, and programs see no difference.
